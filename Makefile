@@ -1,0 +1,28 @@
+# make            generate, lint, test
+# make test       all tests; those that need more than Go say loudly when they are skipped
+# make bench      the request path beside bare Goa, compared by benchstat
+
+GO      ?= go
+MODULES := . examples/orders
+LINT    := $(GO) tool -modfile=$(CURDIR)/tools.mod golangci-lint
+
+.PHONY: all generate lint test bench tidy
+
+all: generate lint test
+
+generate:
+	$(GO) run ./cmd/aguada gen ./examples/orders
+	$(GO) generate ./...
+
+lint:
+	@for m in $(MODULES); do (cd $$m && $(GO) vet ./... && $(LINT) run --config $(CURDIR)/.golangci.yml ./...) || exit 1; done
+
+test:
+	@for m in $(MODULES); do (cd $$m && $(GO) test -race -timeout 15m ./...) || exit 1; done
+
+bench:
+	$(GO) test -run '^$$' -bench BenchmarkRequest -benchmem -count 20 ./transport | tee bench.txt
+	$(GO) tool -modfile=tools.mod benchstat -col /impl bench.txt
+
+tidy:
+	@for m in $(MODULES); do (cd $$m && $(GO) mod tidy) || exit 1; done

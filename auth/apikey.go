@@ -1,0 +1,261 @@
+package auth
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base32"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"log/slog"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/aguada-dev/aguada/auth/internal/reload"
+)
+
+// KeyPrefix begins every API key, so that scanners for leaked secrets find it.
+const KeyPrefix = "agd_"
+
+// MinPepper is the least length of the pepper of API keys, in bytes.
+const MinPepper = 16
+
+// The grammar of an API key is
+//
+//	agd_ID_SECRETCHECK
+//
+// with an ID of 1 to 32 characters a-z and 0-9, 160 random bits as 32
+// characters of lower-case base32 (RFC 4648), and the CRC-32 (IEEE) of all that
+// stands before it as 7 such characters.
+const (
+	maxKeyID  = 32
+	keySecret = 32
+	keyCheck  = 7
+)
+
+const keyAlphabet = "abcdefghijklmnopqrstuvwxyz234567"
+
+var keyEncoding = base32.NewEncoding(keyAlphabet).WithPadding(base32.NoPadding)
+
+// KeyRecord is what is stored of an API key: enough to verify it, not to make
+// it.
+type KeyRecord struct {
+	// ID names the key in logs and in the file. It is part of the key, and
+	// not secret.
+	ID string `json:"id"`
+	// HMAC is the hexadecimal HMAC-SHA256 of the whole key by the pepper.
+	HMAC string `json:"hmac"`
+	// Owner is whom the key stands for: the principal's Subject.
+	Owner string `json:"owner"`
+	// Scopes are those that the key carries.
+	Scopes []string `json:"scopes,omitempty"`
+	// ExpiresAt is when the key ends; zero if it does not.
+	ExpiresAt time.Time `json:"expires_at,omitzero"`
+}
+
+// KeyFile is the content of a file of API keys, in JSON.
+type KeyFile struct {
+	Keys []KeyRecord `json:"keys"`
+}
+
+// NewKey mints an API key with a random id. The key is shown to its owner once;
+// the record is what is stored. A zero time means that the key does not expire.
+func NewKey(pepper []byte, owner string, scopes []string, expires time.Time) (key string, r KeyRecord, err error) {
+	if len(pepper) < MinPepper {
+		return "", KeyRecord{}, fmt.Errorf("make API key: the pepper is shorter than %d bytes", MinPepper)
+	}
+	var raw [30]byte // 10 for the id, 20 for the secret
+	if _, err := rand.Read(raw[:]); err != nil {
+		return "", KeyRecord{}, fmt.Errorf("make API key: %w", err)
+	}
+	id := keyEncoding.EncodeToString(raw[:10])
+	key = KeyPrefix + id + "_" + keyEncoding.EncodeToString(raw[10:])
+	check := keySum(key)
+	key += string(check[:])
+	sum := newDigest(pepper).text(key)
+	r = KeyRecord{ID: id, HMAC: hex.EncodeToString(sum[:]), Owner: owner, Scopes: slices.Clone(scopes), ExpiresAt: expires}
+	if _, err := r.compile(""); err != nil {
+		return "", KeyRecord{}, fmt.Errorf("make API key: %w", err)
+	}
+	return key, r, nil
+}
+
+// keySum returns the check characters of what stands before them.
+func keySum(s string) [keyCheck]byte {
+	crc := ^uint32(0)
+	for i := range len(s) { // as crc32.ChecksumIEEE, which would need a copy
+		crc = crc32.IEEETable[byte(crc)^s[i]] ^ crc>>8
+	}
+	var out [keyCheck]byte
+	for i := range out {
+		out[keyCheck-1-i] = keyAlphabet[^crc>>(5*i)&31]
+	}
+	return out
+}
+
+// keyID returns the id of a key that is in the form of one.
+func keyID(key string) (string, bool) {
+	rest, ok := strings.CutPrefix(key, KeyPrefix)
+	if !ok {
+		return "", false
+	}
+	id, secret, ok := strings.Cut(rest, "_")
+	if !ok || !validKeyID(id) || len(secret) != keySecret+keyCheck {
+		return "", false
+	}
+	for i := range len(secret) {
+		if c := secret[i]; (c < 'a' || c > 'z') && (c < '2' || c > '7') {
+			return "", false
+		}
+	}
+	check := keySum(key[:len(key)-keyCheck])
+	return id, string(check[:]) == key[len(key)-keyCheck:]
+}
+
+func validKeyID(id string) bool {
+	for i := range len(id) {
+		if c := id[i]; (c < 'a' || c > 'z') && (c < '0' || c > '9') {
+			return false
+		}
+	}
+	return id != "" && len(id) <= maxKeyID
+}
+
+// APIKeysConfig tunes a [APIKeys]. The zero value works.
+type APIKeysConfig struct {
+	// Scheme is the design's name of the scheme. Without it a [Guard] fills it
+	// into each principal, at the price of an allocation per call.
+	Scheme string
+	// Interval is how often the file is looked at, at most; 1 s if 0.
+	Interval time.Duration
+	// Logger is told why a changed file was not taken; slog.Default() if nil.
+	Logger *slog.Logger
+}
+
+// APIKeys verifies API keys against a file of their HMACs (see [KeyFile]). It is
+// safe for concurrent use, and needs no closing.
+//
+// What is not in the form of a key is refused without a look-up. The file is
+// read again when it changes. One that cannot be read or parsed leaves the old
+// one in force and is logged; to revoke all keys, leave none in it rather than
+// remove it. Two records of one owner may overlap, for rotation.
+type APIKeys struct {
+	file   *reload.File[keyring]
+	digest *digest
+}
+
+var _ Verifier = (*APIKeys)(nil)
+
+type keyring map[string]*apiKey
+
+type apiKey struct {
+	sum       [sha256.Size]byte
+	principal *Principal
+}
+
+// Errors of Verify.
+var (
+	errKeyForm    = &Error{Reason: Malformed, Err: errors.New("not in the form of an API key")}
+	errKeyUnknown = &Error{Reason: Unknown, Err: errors.New("unknown API key")}
+	errKeyWrong   = &Error{Reason: Unknown, Err: errors.New("known id, wrong API key")}
+	errKeyExpired = &Error{Reason: Expired, Err: errors.New("the API key expired")}
+)
+
+// NewAPIKeys reads a file of API keys. A file that is missing or broken is an
+// error, and so is a pepper of less than [MinPepper] bytes.
+func NewAPIKeys(path string, pepper []byte, cfg APIKeysConfig) (*APIKeys, error) {
+	if len(pepper) < MinPepper {
+		return nil, fmt.Errorf("open API keys: the pepper is shorter than %d bytes", MinPepper)
+	}
+	parse := func(data []byte) (*keyring, error) { return parseKeys(data, cfg.Scheme) }
+	file, err := reload.Open(path, parse, reload.Config{Interval: cfg.Interval, Report: report(cfg.Logger)})
+	if err != nil {
+		return nil, fmt.Errorf("open API keys: %w", err)
+	}
+	return &APIKeys{file: file, digest: newDigest(pepper)}, nil
+}
+
+// Verify implements [Verifier] by c's Token. The principal's Subject is the
+// owner of the key, its CredentialID the id.
+func (k *APIKeys) Verify(_ context.Context, c Credential) (*Principal, error) {
+	id, ok := keyID(c.Token)
+	if !ok {
+		return nil, errKeyForm
+	}
+	known := (*k.file.Value())[id]
+	sum := k.digest.text(c.Token)
+	if known == nil {
+		return nil, errKeyUnknown
+	}
+	if subtle.ConstantTimeCompare(sum[:], known.sum[:]) != 1 {
+		return nil, errKeyWrong
+	}
+	if at := known.principal.ExpiresAt; !at.IsZero() && !time.Now().Before(at) {
+		return nil, errKeyExpired
+	}
+	return known.principal, nil
+}
+
+// parseKeys reads a file of API keys.
+func parseKeys(data []byte, scheme string) (*keyring, error) {
+	var file KeyFile
+	dec := json.NewDecoder(bytes.NewReader(data))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&file); err != nil {
+		return nil, fmt.Errorf("parse JSON: %w", err)
+	}
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
+		return nil, errors.New("parse JSON: more than one value")
+	}
+	if file.Keys == nil {
+		return nil, errors.New(`there is no list "keys"`)
+	}
+	ring := keyring{}
+	for i := range file.Keys {
+		k, err := file.Keys[i].compile(scheme)
+		if err != nil {
+			return nil, fmt.Errorf("key %d: %w", i+1, err)
+		}
+		id := file.Keys[i].ID
+		if ring[id] != nil {
+			return nil, fmt.Errorf("key %d: its id is there already", i+1)
+		}
+		ring[id] = k
+	}
+	return &ring, nil
+}
+
+// compile checks a record.
+func (r *KeyRecord) compile(scheme string) (*apiKey, error) {
+	k := &apiKey{}
+	if !validKeyID(r.ID) {
+		return nil, fmt.Errorf("id is not 1 to %d characters a-z and 0-9", maxKeyID)
+	}
+	sum, err := hex.DecodeString(r.HMAC)
+	if err != nil || len(sum) != len(k.sum) {
+		return nil, fmt.Errorf("hmac is not %d hexadecimal digits", 2*len(k.sum))
+	}
+	copy(k.sum[:], sum)
+	if r.Owner == "" || !printable(r.Owner) {
+		return nil, errors.New("owner is empty or has control characters")
+	}
+	scopes := slices.Clone(r.Scopes)
+	for _, s := range scopes {
+		if !visible(s) {
+			return nil, errors.New("a scope is empty or not one word of visible ASCII")
+		}
+	}
+	slices.Sort(scopes)
+	k.principal = &Principal{
+		Subject: r.Owner, Scheme: scheme, CredentialID: r.ID,
+		Scopes: slices.Compact(scopes), ExpiresAt: r.ExpiresAt,
+	}
+	return k, nil
+}

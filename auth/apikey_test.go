@@ -1,0 +1,222 @@
+package auth_test
+
+import (
+	"encoding/json"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/aguada-dev/aguada/auth"
+)
+
+var pepper = []byte("0123456789abcdef")
+
+func newKey(t testing.TB, expires time.Time) (string, auth.KeyRecord) {
+	t.Helper()
+	key, r, err := auth.NewKey(pepper, "ann", []string{"write", "read", "read"}, expires)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key, r
+}
+
+func keyText(t testing.TB, records ...auth.KeyRecord) string {
+	t.Helper()
+	text, err := json.Marshal(auth.KeyFile{Keys: records})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// keyFile returns a key and a verifier that knows it.
+func keyFile(t testing.TB, cfg auth.APIKeysConfig) (string, *auth.APIKeys) {
+	t.Helper()
+	key, r := newKey(t, time.Time{})
+	path := filepath.Join(t.TempDir(), "keys.json")
+	write(t, path, keyText(t, r))
+	k, err := auth.NewAPIKeys(path, pepper, cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key, k
+}
+
+func TestAPIKeys(t *testing.T) {
+	key, k := keyFile(t, auth.APIKeysConfig{Scheme: "key"})
+	p, err := k.Verify(t.Context(), auth.Credential{Token: key})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := &auth.Principal{Subject: "ann", Scheme: "key", CredentialID: strings.Split(key, "_")[1], Scopes: []string{"read", "write"}}
+	if diff := cmp.Diff(want, p); diff != "" {
+		t.Errorf("principal (-want +got):\n%s", diff)
+	}
+	other, r := newKey(t, time.Time{})
+	id := strings.Split(key, "_")[1]
+	stolen := auth.KeyPrefix + id + "_" + strings.Split(other, "_")[2]
+	flip := func(i int) string {
+		b := []byte(key)
+		if b[i]++; b[i] > 'z' || b[i] == '8' {
+			b[i] = 'a'
+		}
+		return string(b)
+	}
+	for name, tt := range map[string]struct{ key, want string }{
+		"nothing":          {"", "!malformed"},
+		"another's":        {other, "!unknown"},
+		"secret of other":  {stolen, "!malformed"}, // the check covers the id
+		"typo in secret":   {flip(len(key) - 20), "!malformed"},
+		"typo in check":    {flip(len(key) - 1), "!malformed"},
+		"typo in id":       {flip(5), "!malformed"},
+		"truncated":        {key[:len(key)-1], "!malformed"},
+		"longer":           {key + "a", "!malformed"},
+		"upper case":       {strings.ToUpper(key), "!malformed"},
+		"no prefix":        {strings.TrimPrefix(key, auth.KeyPrefix), "!malformed"},
+		"prefix only":      {auth.KeyPrefix, "!malformed"},
+		"no id":            {strings.Replace(key, id, "", 1), "!malformed"},
+		"another part":     {key + "_a", "!malformed"},
+		"the stored HMAC":  {r.HMAC, "!malformed"},
+		"spaces":           {" " + key, "!malformed"},
+		"not ASCII":        {strings.Replace(key, "_", "＿", 1), "!malformed"},
+		"8 KiB":            {auth.KeyPrefix + strings.Repeat("a", 8<<10), "!malformed"},
+		"the one it knows": {key, "ann"},
+	} {
+		if got := reason(k.Verify(t.Context(), auth.Credential{Token: tt.key})); got != tt.want {
+			t.Errorf("%s: got %q, want %q", name, got, tt.want)
+		}
+	}
+}
+
+func TestAPIKeysWrongSecret(t *testing.T) {
+	key, r := newKey(t, time.Time{})
+	path := filepath.Join(t.TempDir(), "keys.json")
+	_, other := newKey(t, time.Time{})
+	r.HMAC = other.HMAC
+	write(t, path, keyText(t, r))
+	k, err := auth.NewAPIKeys(path, pepper, auth.APIKeysConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := reason(k.Verify(t.Context(), auth.Credential{Token: key})); got != "!unknown" {
+		t.Errorf("got %q, want !unknown", got)
+	}
+	k, err = auth.NewAPIKeys(path, []byte("another pepper, long enough"), auth.APIKeysConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := reason(k.Verify(t.Context(), auth.Credential{Token: key})); got != "!unknown" {
+		t.Errorf("another pepper: got %q, want !unknown", got)
+	}
+}
+
+func TestAPIKeysExpire(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		key, r := newKey(t, time.Now().Add(time.Minute))
+		path := filepath.Join(dir, "keys.json")
+		write(t, path, keyText(t, r))
+		k, err := auth.NewAPIKeys(path, pepper, auth.APIKeysConfig{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute - 1)
+		if got := reason(k.Verify(t.Context(), auth.Credential{Token: key})); got != "ann" {
+			t.Errorf("just before: got %q", got)
+		}
+		time.Sleep(time.Nanosecond)
+		if got := reason(k.Verify(t.Context(), auth.Credential{Token: key})); got != "!expired" {
+			t.Errorf("at its end: got %q", got)
+		}
+	})
+}
+
+func TestAPIKeysReload(t *testing.T) {
+	one, r1 := newKey(t, time.Time{})
+	two, r2 := newKey(t, time.Time{})
+	path := filepath.Join(t.TempDir(), "keys.json")
+	write(t, path, keyText(t, r1))
+	var log records
+	k, err := auth.NewAPIKeys(path, pepper, auth.APIKeysConfig{Interval: soon, Logger: log.logger()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, step := range []struct{ text, one, two string }{
+		{keyText(t, r1), "ann", "!unknown"},
+		{keyText(t, r1, r2), "ann", "ann"},
+		{keyText(t, r1, r2)[1:], "ann", "ann"},
+		{keyText(t, r2), "!unknown", "ann"},
+		{`{"keys":[]}`, "!unknown", "!unknown"},
+	} {
+		write(t, path, step.text)
+		for key, want := range map[string]string{one: step.one, two: step.two} {
+			if got := reason(k.Verify(t.Context(), auth.Credential{Token: key})); got != want {
+				t.Errorf("%.20s: got %q, want %q", step.text, got, want)
+			}
+		}
+	}
+	if !strings.Contains(log.String(), "parse JSON") {
+		t.Errorf("the broken file is not logged: %s", &log)
+	}
+}
+
+func TestAPIKeysFileRefused(t *testing.T) {
+	key, r := newKey(t, time.Time{})
+	change := func(f func(*auth.KeyRecord)) string {
+		c := r
+		f(&c)
+		return keyText(t, c)
+	}
+	for name, tt := range map[string]struct{ text, want string }{
+		"empty":           {"", "parse JSON"},
+		"no list":         {"{}", `no list "keys"`},
+		"two values":      {`{"keys":[]}{}`, "more than one value"},
+		"unknown member":  {`{"keys":[],"x":1}`, "unknown field"},
+		"id twice":        {keyText(t, r, r), "key 2: its id is there already"},
+		"bad id":          {change(func(r *auth.KeyRecord) { r.ID = "A_b" }), "key 1: id"},
+		"key for an HMAC": {change(func(r *auth.KeyRecord) { r.HMAC = key }), "key 1: hmac"},
+		"short HMAC":      {change(func(r *auth.KeyRecord) { r.HMAC = "00" }), "key 1: hmac"},
+		"no owner":        {change(func(r *auth.KeyRecord) { r.Owner = "" }), "key 1: owner"},
+		"bad scope":       {change(func(r *auth.KeyRecord) { r.Scopes = []string{"a b"} }), "key 1: a scope"},
+		"bad expiry":      {strings.Replace(keyText(t, r), `"owner"`, `"expires_at":"tomorrow","owner"`, 1), "parse JSON"},
+	} {
+		path := filepath.Join(t.TempDir(), "keys.json")
+		write(t, path, tt.text)
+		_, err := auth.NewAPIKeys(path, pepper, auth.APIKeysConfig{})
+		if err == nil || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%s: got %v, want an error with %q", name, err, tt.want)
+		}
+		if err != nil && strings.Contains(err.Error(), key) {
+			t.Errorf("%s: the error holds the key", name)
+		}
+	}
+	path := filepath.Join(t.TempDir(), "keys.json")
+	write(t, path, keyText(t, r))
+	if _, err := auth.NewAPIKeys(path, pepper[:15], auth.APIKeysConfig{}); err == nil {
+		t.Error("a short pepper is taken")
+	}
+	if _, _, err := auth.NewKey(pepper[:15], "ann", nil, time.Time{}); err == nil {
+		t.Error("a key is made with a short pepper")
+	}
+	if _, _, err := auth.NewKey(pepper, "", nil, time.Time{}); err == nil {
+		t.Error("a key is made without an owner")
+	}
+}
+
+func FuzzAPIKey(f *testing.F) {
+	key, k := keyFile(f, auth.APIKeysConfig{})
+	f.Add(key)
+	f.Add(key[:20])
+	f.Add("agd__")
+	f.Add("agd_a_" + strings.Repeat("a", 39))
+	f.Fuzz(func(t *testing.T, s string) {
+		p, err := k.Verify(t.Context(), auth.Credential{Token: s})
+		if (err == nil) != (s == key) || (p != nil) != (s == key) {
+			t.Errorf("%q: got %v, %v", s, p, err)
+		}
+	})
+}

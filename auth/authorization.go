@@ -1,0 +1,150 @@
+package auth
+
+import (
+	"encoding/base64"
+	"errors"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/aguada-dev/aguada/policy"
+)
+
+// Errors of ParseAuthorization are shared: the request path does not allocate
+// to refuse.
+var (
+	errOtherScheme = &Error{Reason: Missing, Err: errors.New("the Authorization header has another scheme")}
+	errToken       = &Error{Reason: Malformed, Err: errors.New("not one token")}
+	errBasic       = &Error{Reason: Malformed, Err: errors.New("not the base64 of a user name and a password")}
+	errKind        = &Error{Reason: Unavailable, Err: errors.New("unknown kind of scheme")}
+)
+
+// maxBasic bounds the base64 of Basic credentials, in bytes.
+const maxBasic = 4 << 10
+
+// ParseAuthorization returns the credential in the value of a header;
+// authorization says that the header is Authorization, whose value begins with
+// the name of a scheme (RFC 9110, 11.6.2). It is meant for raw tokens from
+// queries, cookies and paths too, with authorization false.
+//
+//   - Basic takes the Basic scheme only (RFC 7617): strict base64 of
+//     user:password, in UTF-8 and without control characters.
+//   - JWT, OAuth2 and Bearer take exactly one token68 after the Bearer scheme
+//     (RFC 6750); outside of Authorization the scheme may be left out.
+//   - An API key stands alone or after one word, whatever that is; a Basic
+//     credential is never an API key.
+//
+// Scheme names are case-insensitive. An empty value, and an Authorization
+// header of another scheme, is Missing; all else that does not fit is
+// Malformed. Tokens are not copied: nothing is allocated for them.
+func ParseAuthorization(kind policy.SchemeKind, value string, authorization bool) (Credential, error) {
+	if value == "" {
+		return Credential{}, ErrMissing
+	}
+	word, rest, spaced := strings.Cut(value, " ")
+	rest = strings.TrimLeft(rest, " ")
+	switch kind {
+	case policy.Basic:
+		if !named(word, "basic") {
+			return Credential{}, errOtherScheme
+		}
+		return parseBasic(rest)
+	case policy.JWT, policy.OAuth2, policy.Bearer:
+		isBearer := named(word, "bearer")
+		if authorization && !isBearer {
+			return Credential{}, errOtherScheme
+		}
+		if !authorization && (!isBearer || !spaced) {
+			rest = value
+		}
+		if !token68(rest) {
+			return Credential{}, errToken
+		}
+		return Credential{Token: rest}, nil
+	case policy.APIKey:
+		if named(word, "basic") && spaced {
+			return Credential{}, errOtherScheme
+		}
+		if !spaced {
+			rest = value
+		} else if !visible(word) {
+			return Credential{}, errToken
+		}
+		if !visible(rest) {
+			return Credential{}, errToken
+		}
+		return Credential{Token: rest}, nil
+	default:
+		return Credential{}, errKind
+	}
+}
+
+// parseBasic reads the token68 of the Basic scheme.
+func parseBasic(s string) (Credential, error) {
+	if s == "" || len(s) > maxBasic || strings.ContainsAny(s, "\r\n") {
+		return Credential{}, errBasic
+	}
+	raw, err := base64.StdEncoding.Strict().DecodeString(s)
+	if err != nil || !printable(string(raw)) {
+		return Credential{}, errBasic
+	}
+	user, password, ok := strings.Cut(string(raw), ":")
+	if !ok {
+		return Credential{}, errBasic
+	}
+	return Credential{Username: user, Password: password}, nil
+}
+
+// named reports whether a word is the name of a scheme, given in lower case.
+// Only ASCII letters fold: strings.EqualFold would take "Baſic" for Basic.
+func named(word, scheme string) bool {
+	if len(word) != len(scheme) {
+		return false
+	}
+	for i := range len(word) {
+		if word[i]|0x20 != scheme[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// printable reports whether s is UTF-8 without control characters.
+func printable(s string) bool {
+	if !utf8.ValidString(s) {
+		return false
+	}
+	for _, r := range s {
+		if r < 0x20 || (r >= 0x7f && r < 0xa0) {
+			return false
+		}
+	}
+	return true
+}
+
+// token68 reports whether s is one token68 of RFC 9110, 11.2.
+func token68(s string) bool {
+	t := strings.TrimRight(s, "=")
+	if t == "" {
+		return false
+	}
+	for i := range len(t) {
+		c := t[i]
+		switch {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9':
+		case strings.IndexByte("-._~+/", c) >= 0:
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+// visible reports whether s is one word of visible ASCII.
+func visible(s string) bool {
+	for i := range len(s) {
+		if s[i] <= ' ' || s[i] > '~' {
+			return false
+		}
+	}
+	return s != ""
+}

@@ -1,0 +1,63 @@
+package auth
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// A user who is removed while a call with its password waits for its turn to
+// hash is not let in.
+func TestUsersReloadWhileQueued(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "users")
+	hash, err := HashPassword("x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte("ann:"+hash), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		u, err := NewUsers(path, UsersConfig{Hashing: 1, Wait: time.Hour, Interval: time.Nanosecond})
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Second)
+		u.turns <- struct{}{}
+		done := make(chan error)
+		go func() {
+			_, err := u.Verify(t.Context(), Credential{Username: "ann", Password: "x"})
+			done <- err
+		}()
+		synctest.Wait()
+		if err := os.WriteFile(path, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Second)
+		<-u.turns
+		if err := <-done; asError(err).Reason != Unknown {
+			t.Errorf("got %v, want unknown", err)
+		}
+	})
+}
+
+func TestUsersQueueEnds(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "users")
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		u, err := NewUsers(path, UsersConfig{Hashing: 1, Wait: time.Minute})
+		if err != nil {
+			t.Fatal(err)
+		}
+		u.turns <- struct{}{}
+		start := time.Now()
+		_, err = u.Verify(t.Context(), Credential{Username: "ann", Password: "x"})
+		if asError(err).Reason != Unavailable || time.Since(start) != time.Minute {
+			t.Errorf("got %v after %s, want unavailable after a minute", err, time.Since(start))
+		}
+	})
+}

@@ -1,0 +1,91 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"strings"
+	"syscall"
+)
+
+// defaultAddr is where a service listens under run.
+const defaultAddr = "127.0.0.1:8080"
+
+// address is where the service listens and how to reach it from this machine.
+type address struct {
+	// listen is the value of HTTP_ADDR, base the URL without a path.
+	listen, base string
+	// secure says that the service speaks TLS.
+	secure bool
+}
+
+// newAddress settles the address: the flag, else HTTP_ADDR, else the default.
+// Port 0 becomes a free port.
+func newAddress(ctx context.Context, flag string, lookup func(string) string) (address, error) {
+	a := address{listen: defaultAddr, secure: lookup("TLS_CERT_FILE") != ""}
+	source := "HTTP_ADDR"
+	if v := lookup("HTTP_ADDR"); v != "" {
+		a.listen = v
+	}
+	if flag != "" {
+		a.listen, source = flag, "--addr"
+	}
+	host, port, err := net.SplitHostPort(a.listen)
+	if err != nil {
+		return address{}, usageError{fmt.Errorf("%s %q is not host:port", source, a.listen)}
+	}
+	if port == "0" {
+		if port, err = freePort(ctx, host); err != nil {
+			return address{}, fmt.Errorf("find a free port: %w", err)
+		}
+		a.listen = net.JoinHostPort(host, port)
+	}
+	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	scheme := "http://"
+	if a.secure {
+		scheme = "https://"
+	}
+	a.base = scheme + net.JoinHostPort(host, port)
+	return a, nil
+}
+
+func freePort(ctx context.Context, host string) (string, error) {
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", net.JoinHostPort(host, "0"))
+	if err != nil {
+		return "", err
+	}
+	_, port, err := net.SplitHostPort(l.Addr().String())
+	return port, errors.Join(err, l.Close())
+}
+
+// check reports whether the service will be able to listen.
+func (a address) check(ctx context.Context) error {
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", a.listen)
+	switch {
+	case err == nil:
+		return l.Close()
+	case errors.Is(err, syscall.EADDRINUSE):
+		return fmt.Errorf("listen on %s: the port is in use by another program; end that one, or choose another address: --addr 127.0.0.1:0 takes any free port", a.listen)
+	}
+	return fmt.Errorf("check address: %w", err)
+}
+
+// client returns what asks the service how it is: over no proxy, and without
+// judging a certificate that was made for another name.
+func (a address) client() *http.Client {
+	return &http.Client{
+		Transport: &http.Transport{
+			DisableKeepAlives: true,
+			TLSClientConfig:   &tls.Config{InsecureSkipVerify: true}, //nolint:gosec // asks its own child for readiness, sends no credential
+		},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+}
+
+// url returns the address of a path.
+func (a address) url(path string) string { return strings.TrimSuffix(a.base, "/") + path }

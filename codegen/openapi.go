@@ -1,0 +1,143 @@
+package codegen
+
+import (
+	"strconv"
+	"strings"
+
+	goacodegen "goa.design/goa/v3/codegen"
+	"goa.design/goa/v3/http/codegen/openapi"
+	openapiv3 "goa.design/goa/v3/http/codegen/openapi/v3"
+
+	"github.com/aguada-dev/aguada/policy"
+)
+
+// answer is a response of the chassis itself.
+type answer struct {
+	status            int
+	name, description string
+	header, meaning   string // a response header, if any
+	given             func(m *policy.Method) bool
+}
+
+// answers are what the chassis answers before or instead of a method.
+var answers = []answer{
+	{401, "Unauthorized", "The credentials are missing or wrong.", "WWW-Authenticate", "The schemes to authenticate with (RFC 9110).", secured},
+	{403, "Forbidden", "The credentials do not hold the scopes that the method requires.", "", "", secured},
+	{413, "PayloadTooLarge", "The request body is larger than the method accepts.", "", "", hasBody},
+	{415, "UnsupportedMediaType", "The request body is of a media type that the method does not accept.", "", "", restrictsBody},
+	{503, "ServiceUnavailable", "The service is busy, stopping or waiting for what it depends on.", "Retry-After", "Seconds to wait before trying again.", always},
+	{504, "GatewayTimeout", "The method did not answer within its deadline.", "", "", hasDeadline},
+}
+
+func always(*policy.Method) bool          { return true }
+func secured(m *policy.Method) bool       { return m.Access == policy.Secured }
+func hasBody(m *policy.Method) bool       { return m.HasBody }
+func restrictsBody(m *policy.Method) bool { return len(m.Consumes) > 0 && m.Consumes[0] != anyType }
+func hasDeadline(m *policy.Method) bool   { return m.Deadline > 0 }
+
+// completeOpenAPI adds the answers of the chassis to the OpenAPI 3 documents
+// among files. What the design declares itself stays.
+func completeOpenAPI(c *policy.Contract, files []*goacodegen.File) {
+	methods := make(map[string]*policy.Method)
+	for i := range c.Services {
+		for j := range c.Services[i].Methods {
+			m := &c.Services[i].Methods[j]
+			for _, r := range m.Routes {
+				methods[r.Verb+" "+openAPIPath(r.Pattern)] = m
+			}
+		}
+	}
+	done := make(map[*openapiv3.OpenAPI]bool) // JSON and YAML share a document
+	for _, f := range files {
+		for _, section := range f.SectionTemplates {
+			doc, ok := section.Data.(*openapiv3.OpenAPI)
+			if ok && doc != nil && !done[doc] {
+				done[doc] = true
+				completeDocument(doc, methods)
+			}
+		}
+	}
+}
+
+func completeDocument(doc *openapiv3.OpenAPI, methods map[string]*policy.Method) {
+	for p, item := range doc.Paths {
+		for verb, op := range map[string]*openapiv3.Operation{
+			"GET": item.Get, "HEAD": item.Head, "POST": item.Post, "PUT": item.Put, "PATCH": item.Patch,
+			"DELETE": item.Delete, "OPTIONS": item.Options, "TRACE": item.Trace, "CONNECT": item.Connect,
+		} {
+			m := methods[verb+" "+p]
+			if op == nil || m == nil {
+				continue
+			}
+			for _, a := range answers {
+				status := strconv.Itoa(a.status)
+				if _, declared := op.Responses[status]; !declared && a.given(m) {
+					if op.Responses == nil {
+						op.Responses = make(map[string]*openapiv3.ResponseRef)
+					}
+					op.Responses[status] = a.ref(doc)
+				}
+			}
+		}
+	}
+}
+
+// ref returns a reference to the answer, which it adds to doc.
+func (a answer) ref(doc *openapiv3.OpenAPI) *openapiv3.ResponseRef {
+	if doc.Components == nil {
+		doc.Components = new(openapiv3.Components)
+	}
+	if doc.Components.Responses == nil {
+		doc.Components.Responses = make(map[string]*openapiv3.ResponseRef)
+	}
+	if _, ok := doc.Components.Responses[a.name]; !ok {
+		r := &openapiv3.Response{Description: &a.description, Content: map[string]*openapiv3.MediaType{
+			jsonType: {Schema: &openapi.Schema{Ref: "#/components/schemas/" + errorSchema(doc)}},
+		}}
+		if a.header != "" {
+			r.Headers = map[string]*openapiv3.HeaderRef{a.header: {Value: &openapiv3.Header{
+				Description: a.meaning, Schema: &openapi.Schema{Type: openapi.String},
+			}}}
+		}
+		doc.Components.Responses[a.name] = &openapiv3.ResponseRef{Value: r}
+	}
+	return &openapiv3.ResponseRef{Ref: "#/components/responses/" + a.name}
+}
+
+// errorSchema returns the name of the schema of Goa's errors, which it adds to
+// doc unless the design uses such errors itself.
+func errorSchema(doc *openapiv3.OpenAPI) string {
+	fields := []string{"name", "id", "message", "temporary", "timeout", "fault"}
+	if doc.Components.Schemas == nil {
+		doc.Components.Schemas = make(map[string]*openapi.Schema)
+	}
+	name := "Error"
+	for {
+		s, ok := doc.Components.Schemas[name]
+		if !ok {
+			break
+		}
+		same := len(s.Properties) == len(fields)
+		for _, f := range fields {
+			same = same && s.Properties[f] != nil
+		}
+		if same {
+			return name
+		}
+		name = "Service" + name
+	}
+	s := &openapi.Schema{Type: openapi.Object, Properties: make(map[string]*openapi.Schema), Required: fields,
+		Description: "An error of the service."}
+	for i, f := range fields {
+		t := openapi.Type(openapi.String)
+		if i > 2 {
+			t = openapi.Boolean
+		}
+		s.Properties[f] = &openapi.Schema{Type: t, Description: errorFields[i]}
+	}
+	doc.Components.Schemas[name] = s
+	return name
+}
+
+var errorFields = strings.Split("Name of the error.|Identifier of this occurrence, which the service's log holds too.|"+
+	"What went wrong, for humans.|Whether trying again may help.|Whether the error is a timeout.|Whether the service is at fault.", "|")

@@ -1,0 +1,183 @@
+package config
+
+import (
+	"log/slog"
+	"net"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+)
+
+const (
+	maxLeeway = 5 * time.Minute
+	minPepper = 16 // bytes
+	upstream  = "upstream"
+)
+
+// algorithms are those with a private and a public key. With the others
+// (HS256) whoever can verify a token can also make one.
+var algorithms = []string{
+	"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA",
+}
+
+// check judges what the types alone do not.
+func (l *loader) check(cfg *Config, needs Needs) {
+	for _, f := range l.fields {
+		if f.ours && l.files[f.name] == "" && blank(l.env[f.name]) {
+			l.refuse(f.name, "has a blank at one end or a control character", "remove it")
+		}
+	}
+	l.checkHTTP(cfg)
+	l.checkTLS(cfg)
+	l.checkLog(cfg)
+	l.checkCredentials(cfg, needs)
+	l.checkTokens(cfg, needs)
+	if needs.Database && cfg.DatabaseURL.IsZero() {
+		l.missing("DATABASE_URL")
+	}
+}
+
+func blank(s string) bool {
+	return strings.TrimSpace(s) != s || strings.ContainsFunc(s, unicode.IsControl)
+}
+
+func (l *loader) checkHTTP(cfg *Config) {
+	if v, set := l.env["HTTP_ADDR"]; set && v == "" {
+		l.refuse("HTTP_ADDR", "is set to nothing", "unset it, or set it to host:port, such as 127.0.0.1:8080")
+	} else if _, ok := splitAddress(cfg.HTTPAddr); !ok {
+		l.refuse("HTTP_ADDR", "is not an address", "set it to host:port with a port from 0 to 65535, such as 127.0.0.1:8080 or :8080")
+	}
+	for _, d := range []struct {
+		name  string
+		value time.Duration
+	}{
+		{"READ_HEADER_TIMEOUT", cfg.ReadHeaderTimeout}, {"READ_TIMEOUT", cfg.ReadTimeout},
+		{"WRITE_TIMEOUT", cfg.WriteTimeout}, {"IDLE_TIMEOUT", cfg.IdleTimeout},
+		{"SHUTDOWN_TIMEOUT", cfg.ShutdownTimeout},
+	} {
+		if d.value <= 0 {
+			l.refuse(d.name, "is not more than 0", "set it to a duration, such as 30s")
+		}
+	}
+	if cfg.MaxHeaderBytes <= 0 || cfg.MaxHeaderBytes > 1<<30 {
+		l.refuse("MAX_HEADER_BYTES", "is not between 1 byte and 1GiB", "set it to a size, such as 1MiB")
+	}
+}
+
+// splitAddress returns the host of a listener's address.
+func splitAddress(addr string) (host string, ok bool) {
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return "", false
+	}
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+		return "", false
+	}
+	if _, err := netip.ParseAddr(host); host == "" || err == nil {
+		return host, true
+	}
+	return host, hostname(host)
+}
+
+// hostname reports whether s is a name of the DNS (RFC 1123, section 2.1),
+// and not a broken IPv4 address.
+func hostname(s string) bool {
+	labels := strings.Split(s, ".")
+	for _, label := range labels {
+		bad := strings.ContainsFunc(label, func(r rune) bool {
+			return r != '-' && (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z')
+		})
+		if label == "" || len(label) > 63 || bad || label[0] == '-' || label[len(label)-1] == '-' {
+			return false
+		}
+	}
+	_, err := strconv.Atoi(labels[len(labels)-1])
+	return err != nil && len(s) <= 253
+}
+
+// loopback reports whether only this machine reaches the host.
+func loopback(host string) bool {
+	ip, err := netip.ParseAddr(host)
+	return strings.EqualFold(host, "localhost") || err == nil && ip.Unmap().IsLoopback()
+}
+
+func (l *loader) checkLog(cfg *Config) {
+	// slog.Level also reads info+2.
+	if !slices.Contains([]slog.Level{slog.LevelDebug, slog.LevelInfo, slog.LevelWarn, slog.LevelError}, cfg.LogLevel) ||
+		strings.ContainsAny(l.env["LOG_LEVEL"], "+-") {
+		l.refuse("LOG_LEVEL", "is not a level", "set it to debug, info, warn or error")
+	}
+	if !slices.Contains([]string{"auto", "json", "terminal"}, cfg.LogFormat) {
+		l.refuse("LOG_FORMAT", "is not a format", "set it to auto, json or terminal")
+	}
+}
+
+// checkCredentials judges Basic authentication and API keys.
+func (l *loader) checkCredentials(cfg *Config, needs Needs) {
+	l.readable("AUTH_USERS_FILE")
+	l.readable("AUTH_API_KEYS_FILE")
+	if needs.Basic && cfg.AuthUsersFile == "" {
+		l.refuse("AUTH_USERS_FILE", "is not set, and the design uses Basic authentication", "set it to the path of a users file")
+	}
+	if needs.APIKey && cfg.AuthAPIKeysFile == "" {
+		l.refuse("AUTH_API_KEYS_FILE", "is not set, and the design uses API keys", "set it to the path of a file of API keys")
+	}
+	pepper := cfg.AuthAPIKeysPepper
+	switch {
+	case !pepper.IsZero() && len(pepper.Reveal()) < minPepper:
+		l.refuse("AUTH_API_KEYS_PEPPER", "is shorter than 16 bytes", "set it to 32 random bytes")
+	case needs.APIKey && pepper.IsZero() && !l.refused("AUTH_API_KEYS_PEPPER"+fileSuffix):
+		l.refuse("AUTH_API_KEYS_PEPPER", "is not set, and the design uses API keys",
+			"set it, or AUTH_API_KEYS_PEPPER_FILE to a file that holds it")
+	}
+}
+
+// checkTokens judges what verifies tokens.
+func (l *loader) checkTokens(cfg *Config, needs Needs) {
+	l.readable("AUTH_JWKS_FILE")
+	if cfg.AuthJWKSURL != "" && !keySetURL(cfg.AuthJWKSURL) {
+		l.refuse("AUTH_JWKS_URL", "is not the https URL of a key set (http only on loopback, no user, no fragment)",
+			"set it to the issuer's jwks_uri")
+	}
+	if cfg.AuthJWKSFile != "" && cfg.AuthJWKSURL != "" {
+		l.refuse("AUTH_JWKS_FILE", "is set, and AUTH_JWKS_URL too", "unset one of them")
+	}
+	for i, a := range cfg.AuthAlgorithms {
+		a = strings.TrimSpace(a)
+		cfg.AuthAlgorithms[i] = a
+		if !slices.Contains(algorithms, a) {
+			l.refuse("AUTH_ALGORITHMS", "holds a name that is not an asymmetric signature algorithm",
+				"choose from "+strings.Join(algorithms, ", "))
+		}
+	}
+	if cfg.AuthLeeway < 0 || cfg.AuthLeeway > maxLeeway {
+		l.refuse("AUTH_LEEWAY", "is not between 0s and 5m", "set it to a short duration, such as 30s")
+	}
+	if !needs.Token {
+		return
+	}
+	const why = "is not set, and the design uses tokens"
+	if cfg.AuthIssuer == "" {
+		l.refuse("AUTH_ISSUER", why, "set it to the iss of the tokens that are to be accepted")
+	}
+	if cfg.AuthAudience == "" {
+		l.refuse("AUTH_AUDIENCE", why, "set it to the aud by which tokens name this service")
+	}
+	if cfg.AuthJWKSFile == "" && cfg.AuthJWKSURL == "" {
+		l.refuse("AUTH_JWKS_URL", why+" (nor is AUTH_JWKS_FILE)", "set one of them to the issuer's key set")
+	}
+}
+
+// keySetURL reports whether keys may be fetched from s: who can change them on
+// the way can make tokens.
+func keySetURL(s string) bool {
+	u, err := url.Parse(s)
+	if err != nil || u.Hostname() == "" || u.User != nil || u.Fragment != "" || u.Opaque != "" {
+		return false
+	}
+	return u.Scheme == "https" || u.Scheme == "http" && loopback(u.Hostname())
+}

@@ -1,0 +1,103 @@
+// Package config reads a service's settings from its environment, all of them
+// at once, and says everything that is wrong with them.
+//
+//	var own struct {
+//		Region string `env:"REGION,required" doc:"where goods are shipped from"`
+//	}
+//	cfg, err := config.Load(os.Environ(), config.Needs{Token: true}, &own)
+//	if err != nil {
+//		return err // one line per variable; never a value
+//	}
+//	db, err := store.Open(ctx, cfg.DatabaseURL.Reveal())
+//
+// [Load] is a function of the environment that it is given and of the files
+// that this names. It reads no .env file, has no default for a credential and
+// guesses nothing: a value that is not understood is an error.
+package config
+
+import (
+	"log/slog"
+	"time"
+)
+
+// Config is Aguada's own part of a service's settings. It is printed safely:
+// what is secret in it is of type [Secret]. Those are DATABASE_URL, which
+// usually holds a password, and AUTH_API_KEYS_PEPPER; names of files and
+// addresses of issuers are not secret.
+//
+// The tag kind names the form of a value in the reference, doc its meaning.
+type Config struct {
+	// HTTP: the public listener, and the limits of net/http's server.
+
+	HTTPAddr          string        `env:"HTTP_ADDR" envDefault:":8080" kind:"address" doc:"address of the public HTTP listener; beyond loopback it needs TLS, or TLS_MODE=upstream"`
+	ReadHeaderTimeout time.Duration `env:"READ_HEADER_TIMEOUT" envDefault:"10s" doc:"longest time to receive a request's header"`
+	ReadTimeout       time.Duration `env:"READ_TIMEOUT" envDefault:"30s" doc:"longest time to receive a whole request"`
+	WriteTimeout      time.Duration `env:"WRITE_TIMEOUT" envDefault:"60s" doc:"longest time to answer a request; streams are exempt"`
+	IdleTimeout       time.Duration `env:"IDLE_TIMEOUT" envDefault:"120s" doc:"longest time that a connection is kept between requests"`
+	MaxHeaderBytes    Size          `env:"MAX_HEADER_BYTES" envDefault:"1MiB" doc:"largest request header"`
+
+	// TLS.
+
+	TLSCertFile     string `env:"TLS_CERT_FILE" kind:"file" doc:"PEM certificate chain of the public listener; goes with TLS_KEY_FILE"`
+	TLSKeyFile      string `env:"TLS_KEY_FILE" kind:"file" doc:"PEM private key of the certificate"`
+	TLSClientCAFile string `env:"TLS_CLIENT_CA_FILE" kind:"file" doc:"PEM authorities whose certificates every client must present (mTLS)"`
+	TLSMode         string `env:"TLS_MODE" kind:"upstream" doc:"upstream: a proxy in front of the service ends TLS"`
+
+	// Log.
+
+	LogLevel  slog.Level `env:"LOG_LEVEL" envDefault:"info" kind:"debug|info|warn|error" doc:"least level that is logged"`
+	LogFormat string     `env:"LOG_FORMAT" envDefault:"auto" kind:"auto|json|terminal" doc:"form of the log; auto is terminal on a terminal, otherwise json"`
+
+	// Database.
+
+	DatabaseURL Secret `env:"DATABASE_URL" doc:"where the service keeps its data"`
+
+	// Shutdown.
+
+	ShutdownTimeout time.Duration `env:"SHUTDOWN_TIMEOUT" envDefault:"30s" doc:"one budget for everything between the signal and the exit"`
+
+	// Auth.
+
+	AuthUsersFile     string        `env:"AUTH_USERS_FILE" kind:"file" doc:"users of Basic authentication, one name:argon2id-hash per line"`
+	AuthAPIKeysFile   string        `env:"AUTH_API_KEYS_FILE" kind:"file" doc:"API keys, as HMACs"`
+	AuthAPIKeysPepper Secret        `env:"AUTH_API_KEYS_PEPPER" doc:"key of the API keys' HMACs: 16 bytes at least, 32 random ones recommended"`
+	AuthIssuer        string        `env:"AUTH_ISSUER" kind:"text" doc:"who issues tokens (iss)"`
+	AuthAudience      string        `env:"AUTH_AUDIENCE" kind:"text" doc:"whom tokens must be meant for (aud)"`
+	AuthJWKSFile      string        `env:"AUTH_JWKS_FILE" kind:"file" doc:"the issuer's key set, from a file"`
+	AuthJWKSURL       string        `env:"AUTH_JWKS_URL" kind:"url" doc:"the issuer's key set, from an https URL"`
+	AuthAlgorithms    []string      `env:"AUTH_ALGORITHMS" envDefault:"RS256,ES256,EdDSA" kind:"list" doc:"signature algorithms that tokens may use"`
+	AuthLeeway        time.Duration `env:"AUTH_LEEWAY" envDefault:"30s" doc:"clock difference that is forgiven in a token's times, 5m at most"`
+}
+
+// Needs is what a design asks of the configuration. Its zero value asks for
+// nothing.
+type Needs struct {
+	Basic    bool // a method uses Basic authentication
+	APIKey   bool // a method uses API keys
+	Token    bool // a method uses JWT, OAuth2 or bearer tokens
+	Database bool // a service depends on the database
+}
+
+// Load reads the settings from environ (as os.Environ returns it), and with
+// them the structs that extra points to. Their fields carry the tags of
+// github.com/caarlos0/env/v11 (env, envDefault, the options required,
+// notEmpty, file, expand, init, unset and so on), required:"true" as another
+// way to write ,required, and doc for the reference.
+//
+// The value of a variable that is read into a [Secret] may come from the file
+// that NAME_FILE names instead; one newline at its end is dropped.
+//
+// A struct with a method Validate() error is asked once its fields are valid;
+// what it returns (errors.Join for several) stands among the other problems,
+// so it should name the variable, and not its value.
+//
+// The error is an [*Error] that holds everything that is wrong. Config is nil
+// then, and what extra points to is undefined.
+func Load(environ []string, needs Needs, extra ...any) (*Config, error) {
+	cfg := new(Config)
+	l := load(cfg, environ, needs, extra)
+	if len(l.problems) > 0 {
+		return nil, &Error{Problems: l.problems}
+	}
+	return cfg, nil
+}

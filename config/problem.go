@@ -1,0 +1,71 @@
+package config
+
+import (
+	"slices"
+	"strings"
+)
+
+// Error says all that is wrong with a configuration.
+type Error struct {
+	// Problems holds at most one problem per variable, in the order of the
+	// reference. It is never empty.
+	Problems []Problem
+}
+
+// Problem is what is wrong with one variable. None of its texts holds a value,
+// nor a part of one: what was put into the wrong variable may be a secret.
+// (For the texts of a user's own Validate the user answers.)
+type Problem struct {
+	Variable string // its name, or the Go type of a struct that is unusable; "" where a Validate method speaks
+	Wrong    string // what is wrong, after "NAME: "
+	Fix      string // what to do
+}
+
+// Error returns one line per problem.
+func (e *Error) Error() string {
+	lines := make([]string, len(e.Problems))
+	for i, p := range e.Problems {
+		lines[i] = p.String()
+	}
+	return strings.Join(lines, "\n")
+}
+
+// String returns the problem as one line.
+func (p Problem) String() string {
+	if p.Variable == "" {
+		return p.Wrong
+	}
+	return p.Variable + ": " + p.Wrong + ": " + p.Fix
+}
+
+// refuse notes a problem. The first of a variable counts: later ones tend to
+// be its consequences.
+func (l *loader) refuse(variable, wrong, fix string) {
+	if !l.refused(variable) {
+		l.problems = append(l.problems, Problem{variable, wrong, fix})
+	}
+}
+
+func (l *loader) refused(variable string) bool {
+	return slices.ContainsFunc(l.problems, func(p Problem) bool { return p.Variable == variable })
+}
+
+// sortProblems puts the problems into the order of the fields.
+func (l *loader) sortProblems() {
+	place := make(map[string]int, len(l.fields))
+	for i, f := range l.fields {
+		if _, ok := place[f.name]; !ok {
+			place[f.name] = i
+		}
+	}
+	at := func(p Problem) int {
+		if i, ok := place[p.Variable]; ok {
+			return i
+		}
+		if i, ok := place[strings.TrimSuffix(p.Variable, fileSuffix)]; ok {
+			return i
+		}
+		return len(l.fields)
+	}
+	slices.SortStableFunc(l.problems, func(a, b Problem) int { return at(a) - at(b) })
+}

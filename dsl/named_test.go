@@ -1,0 +1,52 @@
+package dsl_test
+
+import (
+	"testing"
+
+	goa "goa.design/goa/v3/dsl"
+
+	prod "github.com/aguada-dev/aguada/dsl"
+)
+
+func TestNamedGood(t *testing.T) {
+	checkGolden(t, "named-good.txtar", []golden{{"everything", func() {
+		goa.API("shop", func() {
+			prod.Deadline("5s")
+			prod.MaxBody("1MB")
+			prod.MaxInFlight(9)
+			prod.Audit()
+			prod.DependsOn("payments")
+		})
+		goa.Service("orders", func() {
+			prod.DependsOn("database")
+			goa.Method("create", func() {
+				goa.Payload(func() {
+					goa.Attribute("card", goa.String, func() { prod.Sensitive() })
+				})
+				prod.MaxInFlight(2)
+				prod.NoAudit()
+			})
+			goa.Method("list", func() { prod.Deadline("0s") })
+		})
+	}}}, contract)
+}
+
+func TestNamedBad(t *testing.T) {
+	checkGolden(t, "named-bad.txtar", []golden{{"everything", func() {
+		goa.API("shop", func() {
+			prod.NoAudit()
+			prod.DependsOn("")
+		})
+		goa.Service("orders", func() {
+			goa.Method("create", func() {
+				goa.Payload(func() {
+					prod.Sensitive()
+					goa.Attribute("card", goa.String, func() { prod.Audit() })
+				})
+				prod.Deadline("5x")
+				prod.MaxBody("5x")
+				prod.MaxInFlight(-5)
+			})
+		})
+	}}}, diagnostics)
+}

@@ -1,0 +1,79 @@
+package store
+
+import (
+	"context"
+	"time"
+)
+
+// User is somebody who has placed an order.
+type User struct {
+	Name                      string
+	Orders, Cancelled         int64
+	FirstOrderAt, LastOrderAt time.Time // UTC
+}
+
+// Users returns up to limit users whose names sort after the name after, by
+// name (bytewise).
+func (s *Store) Users(ctx context.Context, after string, limit int) ([]User, error) {
+	users, err := s.users(ctx, after, limit)
+	if err != nil {
+		return nil, failed(ctx, "list users", err)
+	}
+	return users, nil
+}
+
+func (s *Store) users(ctx context.Context, after string, limit int) ([]User, error) {
+	rows, err := s.stmt.users.QueryContext(ctx, after, limit)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = rows.Close() }() // its error is that of rows.Err
+	var users []User
+	for rows.Next() {
+		var (
+			u           User
+			first, last int64
+		)
+		if err := rows.Scan(&u.Name, &u.Orders, &u.Cancelled, &first, &last); err != nil {
+			return nil, err
+		}
+		u.FirstOrderAt, u.LastOrderAt = time.UnixMilli(first).UTC(), time.UnixMilli(last).UTC()
+		users = append(users, u)
+	}
+	return users, rows.Err()
+}
+
+// Sales is what was sold in one currency on one day.
+type Sales struct {
+	Day        string // as in 2026-11-22, UTC
+	Currency   string // ISO 4217
+	Orders     int64
+	TotalCents int64 // in the currency's minor unit
+}
+
+// Sales adds up the orders placed from one time until just before another that
+// were not cancelled, by day and currency.
+func (s *Store) Sales(ctx context.Context, from, until time.Time) ([]Sales, error) {
+	sales, err := s.sales(ctx, from, until)
+	if err != nil {
+		return nil, failed(ctx, "add up sales", err)
+	}
+	return sales, nil
+}
+
+func (s *Store) sales(ctx context.Context, from, until time.Time) ([]Sales, error) {
+	rows, err := s.stmt.sales.QueryContext(ctx, from.UnixMilli(), until.UnixMilli())
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = rows.Close() }() // its error is that of rows.Err
+	var sales []Sales
+	for rows.Next() {
+		var d Sales
+		if err := rows.Scan(&d.Day, &d.Currency, &d.Orders, &d.TotalCents); err != nil {
+			return nil, err
+		}
+		sales = append(sales, d)
+	}
+	return sales, rows.Err()
+}

@@ -1,0 +1,180 @@
+// Package expr holds what the production DSL declares, and answers what each
+// method ends up with.
+//
+// The functions of package dsl fill in [Root] while Goa evaluates a design.
+// Once eval.RunDSL has returned without error, a generator reads it:
+//
+//	for _, s := range goaexpr.Root.Services {
+//		needs := expr.Root.DependsOnNames(s)
+//		for _, m := range s.Methods {
+//			e := expr.Root.Method(m) // deadline, body limit, …; defaults filled in
+//		}
+//	}
+//
+// The package registers its root with Goa's evaluation engine when it is
+// imported, as Goa requires. It generates nothing and changes nothing of the
+// design but one thing: a mark that Goa loses when an attribute is declared
+// again under Reference is put back (see [RootExpr.Prepare]).
+//
+// Like Goa's own expressions, nothing here is safe for concurrent use while a
+// design is being evaluated.
+package expr
+
+import (
+	"maps"
+	"slices"
+
+	"goa.design/goa/v3/eval"
+	goaexpr "goa.design/goa/v3/expr"
+
+	"github.com/aguada-dev/aguada/policy"
+)
+
+// Root is the root of the production DSL. It is registered with Goa's
+// evaluation engine; [Reset] empties it.
+var Root = new(RootExpr)
+
+func init() {
+	if err := eval.Register(Root); err != nil {
+		panic(err) // two copies of this package in one program
+	}
+}
+
+// RootExpr is everything that the production DSL declares in one design. The
+// zero value is a design that declares nothing: every answer is a default.
+type RootExpr struct {
+	policies map[eval.Expression]*PolicyExpr
+	// marks is where Sensitive was called, in order.
+	marks []Pos
+}
+
+// PolicyExpr is what one API, service or method declares for itself, without
+// inheritance. A nil setting is one that it does not declare.
+type PolicyExpr struct {
+	Deadline    *Setting[policy.Duration] // 0 switches an inherited one off
+	MaxBody     *Setting[int64]           // bytes
+	MaxInFlight *Setting[int]
+	Audit       *Setting[bool]
+	DependsOn   []Setting[string] // in the order of declaration
+}
+
+// Setting is a declared value and where the design declares it.
+type Setting[T any] struct {
+	Value T
+	Pos   Pos
+}
+
+// Effective is what a method ends up with: inheritance is resolved and
+// defaults are filled in.
+type Effective struct {
+	Deadline    policy.Duration // 0 means none
+	MaxBody     int64           // bytes, always positive
+	MaxInFlight int             // 0 means no bound
+	Audit       bool
+}
+
+// Policy returns what owner, an API, a service or a method, declares for
+// itself, to be filled in. It never returns nil.
+func (r *RootExpr) Policy(owner eval.Expression) *PolicyExpr {
+	if p, ok := r.policies[owner]; ok {
+		return p
+	}
+	if r.policies == nil {
+		r.policies = make(map[eval.Expression]*PolicyExpr)
+	}
+	p := new(PolicyExpr)
+	r.policies[owner] = p
+	return p
+}
+
+// Method returns the policy of m. For each setting the nearest declaration
+// wins: the method's, then its service's, then the API's. Without any, the
+// deadline is [policy.DefaultDeadline] (none for a method that streams its
+// payload or result), the body limit is [policy.DefaultMaxBody], calls in
+// flight are not bounded and nothing is audited.
+func (r *RootExpr) Method(m *goaexpr.MethodExpr) Effective {
+	levels := []*PolicyExpr{r.policies[m], r.policies[m.Service], r.policies[goaexpr.Root.API]}
+	deadline := policy.DefaultDeadline
+	if m.IsStreaming() {
+		deadline = 0
+	}
+	return Effective{
+		Deadline:    nearest(levels, deadline, func(p *PolicyExpr) *Setting[policy.Duration] { return p.Deadline }),
+		MaxBody:     nearest(levels, policy.DefaultMaxBody, func(p *PolicyExpr) *Setting[int64] { return p.MaxBody }),
+		MaxInFlight: nearest(levels, 0, func(p *PolicyExpr) *Setting[int] { return p.MaxInFlight }),
+		Audit:       nearest(levels, false, func(p *PolicyExpr) *Setting[bool] { return p.Audit }),
+	}
+}
+
+func nearest[T any](levels []*PolicyExpr, otherwise T, of func(*PolicyExpr) *Setting[T]) T {
+	for _, p := range levels {
+		if p == nil {
+			continue
+		}
+		if s := of(p); s != nil {
+			return s.Value
+		}
+	}
+	return otherwise
+}
+
+// DependsOnNames returns the names of the checks that must pass before s is
+// ready: those of the API and those of the service, sorted, each once. It
+// returns nil for none.
+func (r *RootExpr) DependsOnNames(s *goaexpr.ServiceExpr) []string {
+	names := make(map[string]struct{})
+	for _, p := range []*PolicyExpr{r.policies[goaexpr.Root.API], r.policies[s]} {
+		if p == nil {
+			continue
+		}
+		for _, n := range p.DependsOn {
+			names[n.Value] = struct{}{}
+		}
+	}
+	return slices.Sorted(maps.Keys(names))
+}
+
+// EvalName is the name of the DSL.
+func (*RootExpr) EvalName() string { return "production design" }
+
+// WalkSets walks nothing: the expressions that carry the production DSL are
+// Goa's, and Goa walks them.
+func (*RootExpr) WalkSets(eval.SetWalker) {}
+
+// DependsOn makes Goa evaluate its own design first.
+func (*RootExpr) DependsOn() []eval.Root { return []eval.Root{goaexpr.Root} }
+
+// Packages returns the packages that Goa skips when it looks for the line of
+// the design behind an error.
+func (*RootExpr) Packages() []string {
+	return []string{"github.com/aguada-dev/aguada/dsl", "github.com/aguada-dev/aguada/expr"}
+}
+
+// Evaluate evaluates a design in this process: [Reset], then design, which
+// calls DSL functions as the package-level variables of a design package do,
+// then the rest of Goa's evaluation. The error holds everything that Goa and
+// the production DSL found, as goa gen prints it.
+//
+// It is for tests of generators: one process can evaluate many designs, one
+// after the other.
+func Evaluate(design func()) error {
+	Reset()
+	if !eval.Execute(design, nil) {
+		return eval.Context.Errors
+	}
+	return eval.RunDSL()
+}
+
+// Reset starts an empty design: Goa's evaluation context and roots are
+// replaced by new ones, [Root] is emptied, and all are registered again.
+func Reset() {
+	eval.Reset()
+	goaexpr.Root = new(goaexpr.RootExpr)
+	goaexpr.GeneratedResultTypes = new(goaexpr.ResultTypesRoot)
+	*Root = RootExpr{}
+	for _, r := range []eval.Root{goaexpr.Root, goaexpr.GeneratedResultTypes, Root} {
+		if err := eval.Register(r); err != nil {
+			panic(err) // impossible: the context is new and the names differ
+		}
+	}
+}

@@ -1,0 +1,124 @@
+// Package deptest holds the rules of who may import what.
+package deptest
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"os/exec"
+	"path"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/aguada-dev/aguada"
+
+// rules names, for each package of the module, the module's packages and the
+// third-party modules that its non-test code may import. A package that is
+// missing here fails the test: decide before you build.
+var rules = map[string]struct{ ours, others []string }{
+	"policy":    {},
+	"redact":    {},
+	"lifecycle": {},
+	"health":    {},
+	"telemetry": {},
+	"config":    {others: []string{"github.com/caarlos0/env/v11"}},
+	"auth":      {ours: []string{"policy"}, others: []string{"golang.org/x/crypto"}},
+	"auth/jwt":  {ours: []string{"auth", "auth/internal/reload", "policy"}, others: []string{"github.com/go-jose/go-jose/v4"}},
+	"transport": {
+		ours:   []string{"auth", "policy", "telemetry"},
+		others: []string{"goa.design/goa/v3/http", "goa.design/goa/v3/pkg", "github.com/gorilla/websocket"},
+	},
+	"": {
+		ours: []string{"auth", "auth/jwt", "config", "health", "lifecycle", "policy", "redact", "telemetry", "transport"},
+	},
+	"expr":    {ours: []string{"policy"}, others: []string{"goa.design/goa/v3"}},
+	"dsl":     {ours: []string{"expr", "codegen", "policy"}, others: []string{"goa.design/goa/v3"}},
+	"codegen": {ours: []string{"expr", "policy"}, others: []string{"goa.design/goa/v3"}},
+}
+
+type listed struct {
+	ImportPath string
+	Imports    []string
+	Deps       []string
+}
+
+func list(t *testing.T) []listed {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "go", "list", "-json=ImportPath,Imports,Deps", module+"/...")
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	var all []listed
+	for dec := json.NewDecoder(strings.NewReader(string(out))); ; {
+		var p listed
+		if err := dec.Decode(&p); errors.Is(err, io.EOF) {
+			return all
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, p)
+	}
+}
+
+func within(imported string, allowed []string) bool {
+	return slices.ContainsFunc(allowed, func(a string) bool {
+		return imported == a || strings.HasPrefix(imported, a+"/")
+	})
+}
+
+func TestImports(t *testing.T) {
+	seen := map[string]bool{}
+	for _, p := range list(t) {
+		rel := strings.TrimPrefix(strings.TrimPrefix(p.ImportPath, module), "/")
+		if strings.HasPrefix(rel, "cmd/") || strings.Contains("/"+rel+"/", "/internal/") || strings.Contains(rel, "testdata") {
+			continue // the command line composes everything; internal packages are their owners'
+		}
+		rule, ok := rules[rel]
+		if !ok {
+			t.Errorf("package %q has no rule here", rel)
+			continue
+		}
+		seen[rel] = true
+		for _, imp := range p.Imports {
+			switch {
+			case !strings.Contains(strings.SplitN(imp, "/", 2)[0], "."): // standard library
+			case imp == module || strings.HasPrefix(imp, module+"/"):
+				name := strings.TrimPrefix(strings.TrimPrefix(imp, module), "/")
+				own := strings.HasPrefix(name, path.Join(rel, "internal"))
+				if !own && !slices.Contains(rule.ours, name) {
+					t.Errorf("package %q imports %q", rel, name)
+				}
+			case !within(imp, rule.others):
+				t.Errorf("package %q imports %s", rel, imp)
+			}
+		}
+	}
+	for rel := range rules {
+		if !seen[rel] {
+			t.Errorf("the rule for %q is about no package", rel)
+		}
+	}
+}
+
+// What a production binary must never link.
+func TestProductionLinksNoGenerator(t *testing.T) {
+	for _, p := range list(t) {
+		if p.ImportPath != module {
+			continue
+		}
+		for _, dep := range p.Deps {
+			for _, banned := range []string{
+				"goa.design/goa/v3/expr", "goa.design/goa/v3/eval", "goa.design/goa/v3/codegen", "goa.design/goa/v3/dsl",
+				module + "/codegen", module + "/dsl", module + "/expr", module + "/console", module + "/prove",
+				"modernc.org/sqlite", "github.com/jackc/pgx", "github.com/redis/go-redis", "net/http/pprof", "expvar",
+			} {
+				if dep == banned || strings.HasPrefix(dep, banned+"/") {
+					t.Errorf("the root package links %s", dep)
+				}
+			}
+		}
+	}
+}

@@ -1,0 +1,56 @@
+package aguada
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"github.com/aguada-dev/aguada/config"
+	"github.com/aguada-dev/aguada/health"
+	"github.com/aguada-dev/aguada/lifecycle"
+	"github.com/aguada-dev/aguada/policy"
+)
+
+// Runtime is what the chassis offers to the function that builds the services.
+type Runtime struct {
+	// Config is the configuration, complete and valid.
+	Config *config.Config
+	// Logger writes to the service's log. It is never nil.
+	Logger *slog.Logger
+
+	group  *lifecycle.Group
+	checks *health.Checks
+	names  map[string]bool // of the checks
+}
+
+// Check registers the check of a dependency under the name that the design's
+// DependsOn gives it. The service is ready only while every check passes; see
+// health.Checks for when and how long it runs. A service that depends on a
+// name without a check does not start. Use it only while building.
+func (rt *Runtime) Check(name string, check func(context.Context) error) {
+	rt.names[name] = true
+	rt.checks.Add(name, check)
+}
+
+// OnStop registers a function to be run once the last request is answered.
+// Functions run in reverse order of registration, within SHUTDOWN_TIMEOUT; also
+// when the start fails after the registration.
+func (rt *Runtime) OnStop(name string, stop func() error) { rt.group.OnStop(name, stop) }
+
+// Draining returns a channel that is closed when the service begins to stop,
+// for streams, which would otherwise last as long as the shutdown may.
+func (rt *Runtime) Draining() <-chan struct{} { return rt.group.Drain() }
+
+// dependencies reports what the design depends on and nobody checks.
+func (rt *Runtime) dependencies(c *policy.Contract) error {
+	var errs []error
+	for _, s := range c.Services {
+		for _, name := range s.DependsOn {
+			if !rt.names[name] {
+				errs = append(errs, fmt.Errorf("service %s depends on %q, which has no check: call rt.Check(%q, …) where the services are built", s.Name, name, name))
+			}
+		}
+	}
+	return errors.Join(errs...)
+}

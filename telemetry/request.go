@@ -1,0 +1,181 @@
+package telemetry
+
+import (
+	"context"
+	"log/slog"
+	"strconv"
+	"time"
+)
+
+// Request is what the one line of a request says. Keys are those of the
+// OpenTelemetry semantic conventions where there is one; a field with its zero
+// value is left out, status and duration excepted. The query is never part of
+// it.
+type Request struct {
+	// Time is when the request ended.
+	Time time.Time
+	// ID is the request id.
+	ID string
+	// Service and Method are the design's names.
+	Service, Method string
+	// Verb is the HTTP method.
+	Verb string
+	// Route is the pattern that matched.
+	Route string
+	// Path is the URL's path, only for a request that no route matches.
+	Path string
+	// Status is the status code of the answer; 499 when the client left
+	// before there was one.
+	Status int
+	// Duration is the time in the handler, from the header to the end of the
+	// answer.
+	Duration time.Duration
+	// Client is the peer's address without its port.
+	Client string
+	// BodyIn and BodyOut count the bytes of the bodies read and written.
+	BodyIn, BodyOut int64
+	// User is the principal's subject, Scheme the one that proved it.
+	User, Scheme string
+	// ErrorType is the error's name, ErrorID the identifier that the caller
+	// was given, Error the text that only the log has, Stack that of a panic.
+	ErrorType, ErrorID, Error, Stack string
+	// Fault says that the error is the server's: a stream may fail after its
+	// status was sent.
+	Fault bool
+	// Quiet lowers the line to debug, for probes.
+	Quiet bool
+}
+
+// Level is the severity of the line: error for a fault and for a status of 500
+// and above, info otherwise, debug when quiet.
+func (r *Request) Level() slog.Level {
+	switch {
+	case r.Quiet:
+		return slog.LevelDebug
+	case r.Status >= 500 || r.Fault:
+		return slog.LevelError
+	default:
+		return slog.LevelInfo
+	}
+}
+
+// Message is the msg of a request's line.
+const Message = "request"
+
+// Request writes the line of a request. It does not allocate and does not
+// keep r.
+func (h *Handler) Request(r *Request) error {
+	level := r.Level()
+	if level < h.level.Level() {
+		return nil
+	}
+	l := h.begin()
+	if h.text {
+		l.b = h.appendTextRequest(l.b, r, level)
+	} else {
+		l.b = h.appendRequest(l.b, r, level)
+	}
+	return h.finish(l)
+}
+
+func (h *Handler) appendRequest(b []byte, r *Request, level slog.Level) []byte {
+	b = appendHead(b, r.Time, level, Message)
+	b = append(b, h.pre...)
+	b = closeGroups(b, h.open)
+	b = member(b, `,"request_id":`, r.ID)
+	b = member(b, `,"service":`, r.Service)
+	b = member(b, `,"method":`, r.Method)
+	b = member(b, `,"http.request.method":`, r.Verb)
+	b = member(b, `,"http.route":`, r.Route)
+	b = member(b, `,"url.path":`, r.Path)
+	b = append(b, `,"http.response.status_code":`...)
+	b = strconv.AppendInt(b, int64(r.Status), 10)
+	b = append(b, `,"duration_ms":`...)
+	b = strconv.AppendFloat(b, milliseconds(r.Duration), 'f', -1, 64)
+	b = member(b, `,"client.address":`, r.Client)
+	b = count(b, `,"http.request.body.size":`, r.BodyIn)
+	b = count(b, `,"http.response.body.size":`, r.BodyOut)
+	b = member(b, `,"enduser.id":`, r.User)
+	b = member(b, `,"auth.scheme":`, r.Scheme)
+	b = member(b, `,"error.type":`, r.ErrorType)
+	b = member(b, `,"error.id":`, r.ErrorID)
+	b = member(b, `,"error":`, r.Error)
+	b = member(b, `,"exception.stacktrace":`, r.Stack)
+	return append(b, '}', '\n')
+}
+
+func member(b []byte, key, value string) []byte {
+	if value == "" {
+		return b
+	}
+	return appendString(append(b, key...), value)
+}
+
+func count(b []byte, key string, n int64) []byte {
+	if n == 0 {
+		return b
+	}
+	return strconv.AppendInt(append(b, key...), n, 10)
+}
+
+// appendTextRequest writes what a developer looks for first; the rest follows
+// as attributes.
+func (h *Handler) appendTextRequest(b []byte, r *Request, level slog.Level) []byte {
+	b = h.appendTextHead(b, r.Time, level, Message)
+	b = append(b, ' ')
+	b = strconv.AppendInt(b, int64(r.Status), 10)
+	b = append(b, ' ')
+	b = appendPlain(b, r.Verb)
+	b = append(b, ' ')
+	b = appendPlain(b, r.Route)
+	b = appendPlain(b, r.Path)
+	b = append(b, ' ')
+	b = strconv.AppendFloat(b, milliseconds(r.Duration), 'f', -1, 64)
+	b = append(b, "ms"...)
+	b = append(b, h.pre...)
+	for _, f := range [...]struct{ key, value string }{
+		{"service", r.Service}, {"method", r.Method}, {"enduser.id", r.User}, {"auth.scheme", r.Scheme},
+		{"error.type", r.ErrorType}, {"error.id", r.ErrorID}, {"error", r.Error}, {"request_id", r.ID},
+	} {
+		if f.value != "" {
+			b = appendQuoted(h.appendTextKey(b, "", f.key), f.value)
+		}
+	}
+	b = append(b, '\n')
+	if r.Stack != "" {
+		// The stack is ours, not the caller's: it may keep its lines.
+		for _, c := range r.Stack {
+			if c == '\n' || c == '\t' || c >= ' ' && c != 0x7f {
+				b = append(b, string(c)...)
+			}
+		}
+		b = append(b, '\n')
+	}
+	return b
+}
+
+// LogRequest writes the line of a request through any slog handler: without
+// allocating when it is a *Handler, as ordinary attributes otherwise.
+func LogRequest(ctx context.Context, to slog.Handler, r *Request) error {
+	if h, ok := to.(*Handler); ok {
+		return h.Request(r)
+	}
+	level := r.Level()
+	if !to.Enabled(ctx, level) {
+		return nil
+	}
+	rec := slog.NewRecord(r.Time, level, Message, 0)
+	for _, f := range [...]struct{ key, value string }{
+		{"request_id", r.ID}, {"service", r.Service}, {"method", r.Method}, {"http.request.method", r.Verb},
+		{"http.route", r.Route}, {"url.path", r.Path}, {"client.address", r.Client}, {"enduser.id", r.User},
+		{"auth.scheme", r.Scheme}, {"error.type", r.ErrorType}, {"error.id", r.ErrorID}, {"error", r.Error},
+		{"exception.stacktrace", r.Stack},
+	} {
+		if f.value != "" {
+			rec.AddAttrs(slog.String(f.key, f.value))
+		}
+	}
+	rec.AddAttrs(slog.Int("http.response.status_code", r.Status), slog.Float64("duration_ms", milliseconds(r.Duration)),
+		slog.Int64("http.request.body.size", r.BodyIn), slog.Int64("http.response.body.size", r.BodyOut))
+	return to.Handle(ctx, rec)
+}

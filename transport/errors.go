@@ -1,0 +1,238 @@
+package transport
+
+import (
+	"context"
+	"encoding/xml"
+	"errors"
+	"net/http"
+
+	goahttp "goa.design/goa/v3/http"
+	goa "goa.design/goa/v3/pkg"
+
+	"github.com/aguada-dev/aguada/auth"
+)
+
+// faultText is what a caller learns of a fault, beside its id.
+const faultText = "internal error"
+
+// refused is an answer that Aguada gives by itself. It is no goa.GoaErrorNamer,
+// so that generated code leaves it to the formatter, and it does not unwrap.
+type refused struct {
+	status                    int
+	name, message, id         string
+	kind                      string // error.type of the log, if not name
+	temporary, timeout, fault bool
+	cause                     error // for the log
+}
+
+// Error returns the text for the caller.
+func (r *refused) Error() string { return r.message }
+
+// because adds the error that only the log has.
+func (r *refused) because(err error) *refused {
+	r.cause = err
+	return r
+}
+
+func bodyTooLarge(int64) *refused {
+	return &refused{status: http.StatusRequestEntityTooLarge, name: "body_too_large", message: "the request's body is too large"}
+}
+
+func bodyStalled() *refused {
+	return &refused{status: http.StatusRequestTimeout, name: "body_timeout", message: "the request's body did not arrive in time", timeout: true}
+}
+
+func deadlineExceeded() *refused {
+	return &refused{status: http.StatusGatewayTimeout, name: "deadline_exceeded", message: "the call took too long", timeout: true, temporary: true}
+}
+
+// asAuthError returns err as an *auth.Error; what is not one is unavailable.
+func asAuthError(err error) *auth.Error {
+	if e, ok := errors.AsType[*auth.Error](err); ok && e != nil {
+		return e
+	}
+	return &auth.Error{Reason: auth.Unavailable, Err: err}
+}
+
+// answer is an error as a caller sees it: the shape of Goa's ErrorResponse.
+type answer struct {
+	goahttp.ErrorResponse
+	status  int
+	details []detail
+}
+
+// detail is one violated constraint.
+type detail struct {
+	Name   string `json:"name"`
+	Field  string `json:"field,omitempty"`
+	Detail string `json:"detail"`
+}
+
+// StatusCode returns the status that the design does not say.
+func (a *answer) StatusCode() int { return a.status }
+
+// MarshalXML writes the error as Goa does.
+func (a *answer) MarshalXML(e *xml.Encoder, start xml.StartElement) error {
+	return a.ErrorResponse.MarshalXML(e, start)
+}
+
+// problem is an error as application/problem+json (RFC 9457), with Goa's
+// fields and the violated constraints as extensions.
+type problem struct {
+	Type      string   `json:"type"`
+	Title     string   `json:"title"`
+	Status    int      `json:"status"`
+	Detail    string   `json:"detail,omitempty"`
+	Name      string   `json:"name"`
+	ID        string   `json:"id"`
+	Temporary bool     `json:"temporary"`
+	Timeout   bool     `json:"timeout"`
+	Fault     bool     `json:"fault"`
+	Errors    []detail `json:"errors,omitempty"`
+}
+
+// StatusCode returns the status that the design does not say.
+func (p *problem) StatusCode() int { return p.Status }
+
+// declared is the generated body of an error of the design's own type.
+type declared struct{ body any }
+
+// StatusCode is not used: the design says the status.
+func (*declared) StatusCode() int { return http.StatusInternalServerError }
+
+var (
+	_ goahttp.Statuser = (*answer)(nil)
+	_ goahttp.Statuser = (*problem)(nil)
+	_ goahttp.Statuser = (*declared)(nil)
+)
+
+// Formatter returns what the caller is told of an error. Statuses follow Goa's
+// rules. The text of a fault or of an error that is not Goa's is kept for the
+// log, under the id that the caller gets; validation errors are rebuilt from
+// name, field and constraint, so that no value is echoed. The answer is a
+// problem document (RFC 9457) where the request accepts one.
+func (h *HTTP) Formatter(ctx context.Context, err error) goahttp.Statuser {
+	c := callOf(ctx)
+	if c == nil {
+		c = &call{h: h, m: h.unmatched}
+	}
+	if body := c.declaredBody(err); body != nil {
+		return body
+	}
+	a := c.describe(err)
+	if !acceptsProblem(c.req.Header) {
+		return a
+	}
+	return &problem{
+		Type: "about:blank", Title: http.StatusText(a.status), Status: a.status, Detail: a.Message,
+		Name: a.Name, ID: a.ID, Temporary: a.Temporary, Timeout: a.Timeout, Fault: a.Fault, Errors: a.details,
+	}
+}
+
+// declaredBody returns the generated body of a declared error of the design's
+// own type, or nil.
+func (c *call) declaredBody(err error) goahttp.Statuser {
+	var named goa.GoaErrorNamer
+	if c.m.bodyOf == nil || !errors.As(err, &named) {
+		return nil
+	}
+	if _, ok := named.(*goa.ServiceError); ok {
+		return nil
+	}
+	body := c.m.bodyOf(named.(error))
+	if body == nil {
+		return nil
+	}
+	c.note(named.GoaErrorName(), "", "")
+	return &declared{body}
+}
+
+// describe returns the answer to an error and notes it for the log.
+func (c *call) describe(err error) *answer {
+	if r, ok := errors.AsType[*refused](err); ok {
+		return c.describeRefused(r)
+	}
+	e, ok := errors.AsType[*goa.ServiceError](err)
+	if !ok {
+		return c.describeRefused(c.fault(err))
+	}
+	a := &answer{ErrorResponse: goahttp.ErrorResponse{
+		Name: e.Name, ID: e.ID, Message: e.Message, Temporary: e.Temporary, Timeout: e.Timeout, Fault: e.Fault,
+	}}
+	a.status = a.ErrorResponse.StatusCode()
+	text := ""
+	switch {
+	case e.Fault:
+		text, a.Message = e.Message, faultText
+	case rebuilt(e.Name):
+		a.details = rebuild(e)
+		a.Message = join(a.details)
+		text = a.Message
+	}
+	c.note(a.Name, a.ID, text)
+	c.failure.fault = c.failure.fault || e.Fault
+	return a
+}
+
+func (c *call) describeRefused(r *refused) *answer {
+	if r.id == "" {
+		r.id = goa.NewErrorID()
+	}
+	kind, text := r.kind, ""
+	if kind == "" {
+		kind = r.name
+	}
+	if r.cause != nil {
+		text = r.cause.Error()
+	}
+	c.note(kind, r.id, text)
+	c.failure.fault = c.failure.fault || r.fault
+	return &answer{status: r.status, ErrorResponse: goahttp.ErrorResponse{
+		Name: r.name, ID: r.id, Message: r.message, Temporary: r.temporary, Timeout: r.timeout, Fault: r.fault,
+	}}
+}
+
+// refuse answers a request that does not get to Goa's handler.
+func (c *call) refuse(r *refused) {
+	if r.status == http.StatusServiceUnavailable {
+		c.w.Header()["Retry-After"] = retryAfter
+	}
+	c.leaveBody()
+	c.answer(r)
+}
+
+// answer replaces whatever the answer was going to be.
+func (c *call) answer(r *refused) {
+	c.reset()
+	if r.status == http.StatusUnauthorized || r.status == http.StatusForbidden {
+		c.w.Header()["Cache-Control"] = noStore
+	}
+	resp := c.h.Formatter(c, r)
+	c.out, c.outType, c.explicit = mediaJSON, typeJSON, false
+	c.w.Header()["Content-Type"] = []string{typeJSON}
+	c.WriteHeader(resp.StatusCode())
+	if err := (*encoder)(c).Encode(resp); err != nil {
+		c.note("encode", "", err.Error())
+	}
+	c.sealed = true
+}
+
+// ErrorHandler is called by generated code where an answer could not be
+// encoded, and where a stream failed after its upgrade. The former becomes a
+// fault, the latter closes the connection.
+func (h *HTTP) ErrorHandler(ctx context.Context, _ http.ResponseWriter, err error) {
+	c := callOf(ctx)
+	if c == nil {
+		return
+	}
+	if c.hijacked {
+		e := c.describe(err)
+		c.closeStream(e.Fault || e.status >= http.StatusInternalServerError, e.Name)
+		return
+	}
+	if c.begun || c.sealed { // the client is gone, or has its answer
+		c.note("write", "", err.Error())
+		return
+	}
+	c.answer(c.fault(err))
+}

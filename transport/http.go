@@ -1,0 +1,326 @@
+// Package transport is the path of a request: what happens between the server
+// and the user's method.
+//
+// [HTTP] is a Goa muxer that knows the contract. Given to the generated New and
+// Mount in place of Goa's own, it matches each request once and then, per
+// method and in this order: recovers from panics, gives the request an id,
+// authenticates before the body is touched, bounds the calls in flight and the
+// body, sets deadlines, lets Goa decode, call and encode, maps errors, and
+// writes one line of log.
+//
+//	h, err := transport.New(transport.Config{Contract: contract, Verifiers: verifiers, Logger: logger})
+//	endpoints.Create = h.Endpoint("orders", "create", endpoints.Create)
+//	server := orderssvr.New(endpoints, h, h.Decoder, h.Encoder, h.ErrorHandler, h.Formatter)
+//	orderssvr.Mount(h, server)
+//	err = h.Ready()
+//
+// It refuses to serve what the contract does not know: a route without a
+// policy, a policy without a route, a scheme without a verifier are errors of
+// [HTTP.Ready]. It listens on nothing: any http.Server does that.
+package transport
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	goahttp "goa.design/goa/v3/http"
+	goa "goa.design/goa/v3/pkg"
+
+	"github.com/aguada-dev/aguada/auth"
+	"github.com/aguada-dev/aguada/policy"
+)
+
+// Config is what an HTTP is made of. Only Contract is required.
+type Config struct {
+	Contract *policy.Contract
+	// Verifiers prove the credentials of the contract's schemes.
+	Verifiers auth.Verifiers
+	// Logger writes the log; nil discards it. With a *telemetry.Handler
+	// behind it the line of a request costs no allocation.
+	Logger *slog.Logger
+	// ReadTimeout bounds the reading of a request's body; 0 means none but
+	// the method's deadline. It takes the place of http.Server.ReadTimeout,
+	// which should stay 0: that one also cancels requests under way.
+	ReadTimeout time.Duration
+	// WriteTimeout is that of the http.Server, for the sake of methods that
+	// may take longer; 0 means none.
+	WriteTimeout time.Duration
+	// Draining reports whether the process is about to stop: answers then
+	// close their connection, and new streams are refused. Nil means never.
+	Draining func() bool
+}
+
+// HTTP serves the methods of a contract. Its methods that prepare it (Handle,
+// Plain, Endpoint, Late, OwnAuther, ErrorBody) must not be called after Ready,
+// nor concurrently; the others are safe for concurrent use.
+type HTTP struct {
+	cfg       Config
+	log       *slog.Logger
+	tree      tree
+	all       []*method
+	methods   map[methodKey]*method // those that have an endpoint
+	routes    map[routeKey]*method
+	mounted   map[routeKey]bool
+	unmatched *method
+	plain     *method
+	errs      []error
+	inFlight  atomic.Int64
+
+	streamsMu sync.Mutex
+	streams   map[*call]struct{}
+}
+
+var _ goahttp.Muxer = (*HTTP)(nil)
+
+type (
+	methodKey struct{ service, name string }
+	routeKey  struct{ verb, pattern string }
+)
+
+// method is a policy, compiled.
+type method struct {
+	policy.Method
+	guard   *auth.Guard
+	secured bool // authenticated here
+	maxBody int64
+
+	// For the server's connection; 0 and false leave the server's alone.
+	readTimeout, writeTimeout time.Duration
+	clearRead, clearWrite     bool
+
+	running  atomic.Int64 // calls in flight, where MaxInFlight bounds them
+	offers   []offer
+	probe    bool // the chassis' own, logged quietly
+	late     func(req any, scheme string) (auth.Credential, bool)
+	bodyOf   func(err error) any
+	consumes []string
+}
+
+// New returns an HTTP for the contract, without routes yet.
+func New(cfg Config) (*HTTP, error) {
+	if cfg.Contract == nil {
+		return nil, errors.New("make transport: no contract")
+	}
+	h := &HTTP{
+		cfg: cfg, log: cfg.Logger,
+		methods: map[methodKey]*method{}, routes: map[routeKey]*method{}, mounted: map[routeKey]bool{},
+		streams: map[*call]struct{}{},
+	}
+	if h.log == nil {
+		h.log = slog.New(slog.DiscardHandler)
+	}
+	for i := range cfg.Contract.Services {
+		for _, p := range cfg.Contract.Services[i].Methods {
+			h.addPolicy(p)
+		}
+	}
+	h.unmatched = h.compile(policy.Method{Kind: policy.Unary, Access: policy.Public})
+	h.plain = h.compile(policy.Method{Kind: policy.Unary, Access: policy.Public})
+	h.plain.probe = true
+	if err := errors.Join(h.errs...); err != nil {
+		return nil, fmt.Errorf("make transport: %w", err)
+	}
+	return h, nil
+}
+
+// addPolicy compiles a policy and claims its routes.
+func (h *HTTP) addPolicy(p policy.Method) {
+	m := h.compile(p)
+	h.all = append(h.all, m)
+	if p.Kind != policy.Files && p.Kind != policy.Preflight {
+		key := methodKey{p.Service, p.Name}
+		if h.methods[key] != nil {
+			h.errs = append(h.errs, fmt.Errorf("method %s.%s is in the contract twice", p.Service, p.Name))
+		}
+		h.methods[key] = m
+	}
+	for _, r := range p.Routes {
+		rk := routeKey{r.Verb, r.Pattern}
+		if other, ok := h.routes[rk]; ok && other.Kind != policy.Preflight {
+			h.errs = append(h.errs, fmt.Errorf("route %s %s belongs to %s.%s and %s.%s",
+				r.Verb, r.Pattern, other.Service, other.Name, p.Service, p.Name))
+			continue
+		}
+		h.routes[rk] = m
+	}
+}
+
+// writeSlack is the time that an answer may take past its method's deadline.
+const writeSlack = 10 * time.Second
+
+func (h *HTTP) compile(p policy.Method) *method {
+	m := &method{Method: p, maxBody: p.MaxBody, offers: compileOffers(p.Produces), consumes: p.Consumes}
+	if m.maxBody <= 0 {
+		m.maxBody = policy.DefaultMaxBody
+	}
+	switch p.Access {
+	case policy.Secured:
+		m.secured = true
+	case policy.Public, policy.Undeclared:
+	default:
+		h.errs = append(h.errs, fmt.Errorf("method %s.%s: unknown access %q", p.Service, p.Name, p.Access))
+	}
+	if p.HasBody && len(m.consumes) == 0 {
+		m.consumes = []string{"application/json"}
+	}
+	deadline := time.Duration(p.Deadline)
+	if p.Kind.Stream() {
+		m.clearRead, m.clearWrite = true, true
+		return m
+	}
+	m.readTimeout = h.cfg.ReadTimeout
+	if deadline > 0 && (m.readTimeout <= 0 || deadline < m.readTimeout) {
+		m.readTimeout = deadline
+	}
+	m.clearRead = h.cfg.ReadTimeout > 0 && (deadline == 0 || deadline > h.cfg.ReadTimeout)
+	if h.cfg.WriteTimeout > 0 && p.Kind == policy.Unary && p.Service != "" {
+		m.clearWrite = deadline == 0
+		if deadline+writeSlack > h.cfg.WriteTimeout {
+			m.writeTimeout = deadline + writeSlack
+		}
+	}
+	return m
+}
+
+// Handle mounts the handler of a route of the contract (goahttp.Muxer). A
+// route that the contract does not know, a bad pattern and a second handler
+// are errors of Ready. GET routes of file servers answer HEAD too.
+func (h *HTTP) Handle(verb, pattern string, f http.HandlerFunc) {
+	m := h.owner(verb, pattern)
+	if m == nil {
+		h.errs = append(h.errs, fmt.Errorf("route %s %s is not in the contract", verb, pattern))
+		return
+	}
+	h.mount(verb, pattern, m, f)
+	if verb == http.MethodGet && (m.Kind == policy.Files || m.Kind == policy.Redirect) && h.routes[routeKey{http.MethodHead, pattern}] == nil {
+		h.mount(http.MethodHead, pattern, m, f)
+	}
+}
+
+// owner returns the method of a route. Goa mounts the folder of a file server
+// beside its wildcard; the contract needs to name only the latter.
+func (h *HTTP) owner(verb, pattern string) *method {
+	if m := h.routes[routeKey{verb, pattern}]; m != nil {
+		return m
+	}
+	if !strings.HasSuffix(pattern, "/") {
+		return nil
+	}
+	for key, m := range h.routes {
+		rest, ok := strings.CutPrefix(key.pattern, pattern)
+		if m.Kind == policy.Files && ok && key.verb == verb && strings.HasPrefix(rest, "{*") {
+			return m
+		}
+	}
+	return nil
+}
+
+func (h *HTTP) mount(verb, pattern string, m *method, f http.HandlerFunc) {
+	if m.Kind == policy.Preflight && h.mounted[routeKey{verb, pattern}] {
+		return // services that share a path have one each: the first answers
+	}
+	h.mounted[routeKey{verb, pattern}] = true
+	r := &route{verb: verb, pattern: pattern, name: verb + " " + pattern, m: m, f: f}
+	if err := h.tree.add(r); err != nil {
+		h.errs = append(h.errs, err)
+	}
+}
+
+// Plain mounts a route of the chassis itself, such as a health probe: public,
+// logged at debug level. It does nothing where the design has the same route.
+func (h *HTTP) Plain(verb, pattern string, f http.Handler) {
+	if h.routes[routeKey{verb, pattern}] == nil {
+		h.mount(verb, pattern, h.plain, f.ServeHTTP)
+	}
+}
+
+// method returns a method of the contract; an unknown one is an error of Ready.
+func (h *HTTP) method(service, name string) *method {
+	m := h.methods[methodKey{service, name}]
+	if m == nil {
+		h.errs = append(h.errs, fmt.Errorf("method %s.%s is not in the contract", service, name))
+	}
+	return m
+}
+
+// Late says how to find a credential that the design puts in the body: f
+// returns what the decoded payload holds for the scheme, and whether it does.
+func (h *HTTP) Late(service, name string, f func(req any, scheme string) (auth.Credential, bool)) {
+	if m := h.method(service, name); m != nil {
+		m.late = f
+	}
+}
+
+// ErrorBody says how the design encodes declared errors of its own types,
+// which Goa leaves to the formatter: f returns the generated body for such an
+// error, or nil.
+func (h *HTTP) ErrorBody(service, name string, f func(err error) any) {
+	if m := h.method(service, name); m != nil {
+		m.bodyOf = f
+	}
+}
+
+// OwnAuther says that the service authenticates by functions of its own, as
+// Goa has it: the methods of the service are called without a principal.
+func (h *HTTP) OwnAuther(service string) {
+	found := false
+	for _, m := range h.all {
+		if m.Service == service {
+			m.secured, found = false, true
+		}
+	}
+	if !found {
+		h.errs = append(h.errs, fmt.Errorf("service %s is not in the contract", service))
+	}
+}
+
+// Ready ends the preparation. It returns, joined, all that would make a method
+// unreachable or unguarded.
+func (h *HTTP) Ready() error {
+	errs := h.errs
+	for key, m := range h.routes {
+		if !h.mounted[key] && m.Kind != policy.Preflight {
+			errs = append(errs, fmt.Errorf("route %s %s of %s.%s is not mounted", key.verb, key.pattern, m.Service, m.Name))
+		}
+	}
+	for _, m := range h.all {
+		if !m.secured || len(m.Routes) == 0 { // without a route nothing calls it
+			continue
+		}
+		guard, err := auth.NewGuard(h.cfg.Contract.API.Name, &m.Method, h.cfg.Contract.Schemes, h.cfg.Verifiers)
+		switch {
+		case err != nil:
+			errs = append(errs, err)
+		case guard.Open():
+			errs = append(errs, fmt.Errorf("method %s.%s is secured by nothing", m.Service, m.Name))
+		case guard.Late() && (m.late == nil || m.Kind == policy.Files || m.Kind == policy.Redirect || m.Kind == policy.Preflight):
+			errs = append(errs, fmt.Errorf("method %s.%s: nothing finds the credential in its body", m.Service, m.Name))
+		default:
+			m.guard = guard
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("mount contract: %w", err)
+	}
+	return nil
+}
+
+// InFlight returns the number of requests under way, streams included.
+func (h *HTTP) InFlight() int { return int(h.inFlight.Load()) }
+
+// Confirm returns nil if ctx is that of a request that HTTP has authenticated.
+// It is what generated security functions call: the credential was verified
+// before the body was read.
+func Confirm(ctx context.Context) error {
+	if c := callOf(ctx); c != nil && c.m.secured && c.principal != nil {
+		return nil
+	}
+	return goa.Fault("method called without authentication")
+}

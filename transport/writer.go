@@ -1,0 +1,135 @@
+package transport
+
+import (
+	"bufio"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"time"
+)
+
+var (
+	_ http.ResponseWriter = (*call)(nil)
+	_ http.Flusher        = (*call)(nil)
+	_ http.Hijacker       = (*call)(nil)
+	_ io.ReaderFrom       = (*call)(nil)
+)
+
+// errEnded is what a goroutine gets that writes after its request.
+var errEnded = errors.New("write response: the request has ended")
+
+// Header returns the answer's header.
+func (c *call) Header() http.Header { return c.w.Header() }
+
+// Unwrap lets http.ResponseController reach the server's writer.
+func (c *call) Unwrap() http.ResponseWriter { return c.w }
+
+// WriteHeader chooses the status. It is written with the first byte of the
+// body, so that an answer that cannot be encoded can still become an error;
+// until then a later call wins. Informational statuses are written at once.
+func (c *call) WriteHeader(status int) {
+	switch {
+	case c.begun || c.hijacked || c.ended.Load():
+	case status >= 100 && status < 200 && status != http.StatusSwitchingProtocols:
+		c.w.WriteHeader(status)
+	default:
+		c.status = status
+	}
+}
+
+// begin writes the header.
+func (c *call) begin() {
+	if c.begun || c.hijacked {
+		return
+	}
+	c.begun = true
+	if c.status == 0 {
+		c.status = http.StatusOK
+	}
+	if c.tooLarge.Load() || c.stalled.Load() {
+		c.w.Header()["Connection"] = closeConnection
+	}
+	c.w.WriteHeader(c.status)
+}
+
+// Write writes a part of the answer's body.
+func (c *call) Write(p []byte) (int, error) {
+	if c.ended.Load() {
+		return 0, errEnded
+	}
+	c.begin()
+	n, err := c.w.Write(p)
+	c.bodyOut += int64(n)
+	return n, err
+}
+
+// ReadFrom keeps the server's way of sending files.
+func (c *call) ReadFrom(src io.Reader) (int64, error) {
+	rf, ok := c.w.(io.ReaderFrom)
+	if !ok {
+		return io.Copy(struct{ io.Writer }{c}, src)
+	}
+	if c.ended.Load() {
+		return 0, errEnded
+	}
+	c.begin()
+	n, err := rf.ReadFrom(src)
+	c.bodyOut += n
+	return n, err
+}
+
+// Flush sends what is written so far.
+func (c *call) Flush() { _ = c.FlushError() }
+
+// FlushError is Flush for http.ResponseController.
+func (c *call) FlushError() error {
+	if c.ended.Load() {
+		return errEnded
+	}
+	c.begin()
+	return http.NewResponseController(c.w).Flush()
+}
+
+// Hijack hands over the connection. From then on the call writes nothing.
+func (c *call) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	if c.ended.Load() {
+		return nil, nil, errEnded
+	}
+	conn, rw, err := http.NewResponseController(c.w).Hijack()
+	if err == nil {
+		c.hijacked = true
+		c.status = http.StatusSwitchingProtocols
+	}
+	return conn, rw, err
+}
+
+// reset takes back an answer that has not begun. Headers of the request id, of
+// CORS and the like stay: they hold for an error too.
+func (c *call) reset() {
+	header := c.w.Header()
+	for _, key := range [...]string{
+		"Content-Type", "Content-Length", "Content-Encoding", "Content-Disposition", "Etag", "Last-Modified",
+		"Cache-Control", "Location", "Set-Cookie",
+	} {
+		delete(header, key)
+	}
+	c.status = 0
+}
+
+// setDeadlines lets the connection live as long as the method may. Writers
+// that have no deadlines, as in tests, are as good.
+func (c *call) setDeadlines() {
+	m := c.m
+	if m.readTimeout > 0 && c.src != nil {
+		_ = http.NewResponseController(c.w).SetReadDeadline(c.start.Add(m.readTimeout))
+	} else if m.clearRead {
+		_ = http.NewResponseController(c.w).SetReadDeadline(time.Time{})
+	}
+	switch {
+	case m.clearWrite:
+		_ = http.NewResponseController(c.w).SetWriteDeadline(time.Time{})
+	case m.writeTimeout > 0:
+		_ = http.NewResponseController(c.w).SetWriteDeadline(c.start.Add(m.writeTimeout))
+	}
+}
