@@ -12,7 +12,6 @@ all: generate lint test
 
 generate:
 	$(GO) run ./cmd/aguada gen ./examples/orders
-	$(GO) generate ./...
 
 lint:
 	@for m in $(MODULES); do (cd $$m && $(GO) vet ./... && $(LINT) run --config $(CURDIR)/.golangci.yml ./...) || exit 1; done

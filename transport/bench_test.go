@@ -111,7 +111,7 @@ func BenchmarkRequest(b *testing.B) {
 			{"POST", newReplay("POST", "/orders", r.token, order), http.StatusCreated},
 			{"GET", newReplay("GET", "/orders/o1", r.token, ""), http.StatusOK},
 		} {
-			b.Run(handler.name+"/"+request.name, func(b *testing.B) {
+			b.Run("impl="+handler.name+"/request="+request.name, func(b *testing.B) {
 				w := &discard{header: http.Header{}}
 				if request.p.serve(handler.h, w); w.status != request.status {
 					b.Fatalf("status %d", w.status)
