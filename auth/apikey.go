@@ -1,7 +1,6 @@
 package auth
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -12,12 +11,12 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
-	"io"
 	"log/slog"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/aguada-dev/aguada/auth/internal/object"
 	"github.com/aguada-dev/aguada/auth/internal/reload"
 )
 
@@ -206,13 +205,11 @@ func (k *APIKeys) Verify(_ context.Context, c Credential) (*Principal, error) {
 // parseKeys reads a file of API keys.
 func parseKeys(data []byte, scheme string) (*keyring, error) {
 	var file KeyFile
-	dec := json.NewDecoder(bytes.NewReader(data))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(&file); err != nil {
+	if err := json.Unmarshal(data, &file); err != nil {
 		return nil, fmt.Errorf("parse JSON: %w", err)
 	}
-	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return nil, errors.New("parse JSON: more than one value")
+	if err := exact(data); err != nil {
+		return nil, fmt.Errorf("parse JSON: %w", err)
 	}
 	if file.Keys == nil {
 		return nil, errors.New(`there is no list "keys"`)
@@ -230,6 +227,37 @@ func parseKeys(data []byte, scheme string) (*keyring, error) {
 		ring[id] = k
 	}
 	return &ring, nil
+}
+
+// exact refuses a file with members that are unknown, twice there or in other
+// letters than they should be: encoding/json would merge the last two, and a
+// key could get the scopes of another.
+func exact(data []byte) error {
+	file, err := object.Decode(data)
+	if err != nil {
+		return err
+	}
+	if err := only(file, "keys"); err != nil {
+		return err
+	}
+	list, _ := file["keys"].([]any)
+	for i, v := range list {
+		record, _ := v.(map[string]any)
+		if err := only(record, "id", "hmac", "owner", "scopes", "expires_at"); err != nil {
+			return fmt.Errorf("key %d: %w", i+1, err)
+		}
+	}
+	return nil
+}
+
+// only refuses members with other names.
+func only(members map[string]any, names ...string) error {
+	for name := range members {
+		if !slices.Contains(names, name) {
+			return fmt.Errorf("a member is not one of %s", strings.Join(names, ", "))
+		}
+	}
+	return nil
 }
 
 // compile checks a record.

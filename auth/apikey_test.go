@@ -174,8 +174,12 @@ func TestAPIKeysFileRefused(t *testing.T) {
 	for name, tt := range map[string]struct{ text, want string }{
 		"empty":           {"", "parse JSON"},
 		"no list":         {"{}", `no list "keys"`},
-		"two values":      {`{"keys":[]}{}`, "more than one value"},
-		"unknown member":  {`{"keys":[],"x":1}`, "unknown field"},
+		"two values":      {`{"keys":[]}{}`, "after top-level value"},
+		"unknown member":  {`{"keys":[],"x":1}`, "a member is not one of keys"},
+		"list twice":      {`{"keys":[],"keys":[]}`, "duplicate members"},
+		"other letters":   {`{"keys":[],"Keys":[]}`, "a member is not one of keys"},
+		"member twice":    {strings.Replace(keyText(t, r), `"owner"`, `"owner":"eve","owner"`, 1), "duplicate members"},
+		"member's letter": {strings.Replace(keyText(t, r), `"owner"`, `"Owner":"eve","owner"`, 1), "key 1: a member is not one of id"},
 		"id twice":        {keyText(t, r, r), "key 2: its id is there already"},
 		"bad id":          {change(func(r *auth.KeyRecord) { r.ID = "A_b" }), "key 1: id"},
 		"key for an HMAC": {change(func(r *auth.KeyRecord) { r.HMAC = key }), "key 1: hmac"},
@@ -204,6 +208,27 @@ func TestAPIKeysFileRefused(t *testing.T) {
 	}
 	if _, _, err := auth.NewKey(pepper, "", nil, time.Time{}); err == nil {
 		t.Error("a key is made without an owner")
+	}
+}
+
+// encoding/json decodes a second list into the records of the first: a key
+// without scopes would get those of the key whose place it takes.
+func TestAPIKeysTakeNoScopesOfOthers(t *testing.T) {
+	_, admin, err := auth.NewKey(pepper, "root", []string{"admin"}, time.Time{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, plain, err := auth.NewKey(pepper, "bob", nil, time.Time{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"keys", "Keys"} {
+		text := strings.TrimSuffix(keyText(t, admin), "}") + "," + strings.Replace(keyText(t, plain), "{\"keys\"", `"`+name+`"`, 1)
+		path := filepath.Join(t.TempDir(), "keys.json")
+		write(t, path, text)
+		if _, err := auth.NewAPIKeys(path, pepper, auth.APIKeysConfig{}); err == nil {
+			t.Errorf("two lists, the second as %q, are taken", name)
+		}
 	}
 }
 

@@ -37,7 +37,8 @@ type Principal struct {
 	CredentialID string
 	// Scopes are those that the credential carries, sorted.
 	Scopes []string
-	// Claims are a token's claims as decoded from JSON; nil for others.
+	// Claims are a token's claims as decoded from JSON; nil for others. Numbers
+	// are float64: beyond 2^53 different ones become equal.
 	Claims map[string]any
 	// ExpiresAt is when the credential expires; zero if it does not.
 	ExpiresAt time.Time
@@ -81,6 +82,10 @@ type Credential struct {
 
 // Format implements [fmt.Formatter]: no verb prints what a credential holds.
 func (Credential) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "[credential]") }
+
+// MarshalText implements [encoding.TextMarshaler] likewise, for what encodes a
+// value that a credential is part of.
+func (Credential) MarshalText() ([]byte, error) { return []byte("[credential]"), nil }
 
 // LogValue implements [slog.LogValuer] likewise.
 func (Credential) LogValue() slog.Value { return slog.StringValue("[credential]") }

@@ -2,6 +2,7 @@ package auth_test
 
 import (
 	"fmt"
+	"log/slog"
 	"strings"
 	"testing"
 
@@ -12,6 +13,8 @@ func TestCredentialIsNotPrinted(t *testing.T) {
 	c := auth.Credential{Token: "s3cret", Username: "s3cret", Password: "s3cret"}
 	var log records
 	log.logger().Info("call", "credential", c, "pointer", &c)
+	slog.New(slog.NewJSONHandler(&log, nil)).Info("call", "part", struct{ C auth.Credential }{c})
+	slog.New(slog.NewTextHandler(&log, nil)).Info("call", "part", struct{ C *auth.Credential }{&c})
 	for _, text := range []string{
 		fmt.Sprint(c), fmt.Sprintf("%v %+v %#v %s %q %x %d", c, c, c, c, c, c, c), fmt.Sprintf("%+v", &c),
 		fmt.Sprintf("%+v", struct{ C auth.Credential }{c}), log.String(),

@@ -9,9 +9,11 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"errors"
+	"fmt"
 	"math/big"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -216,6 +218,40 @@ func TestReference(t *testing.T) {
 		if strings.Contains(out, "hunter2") || strings.Contains(out, "sk_default") {
 			t.Errorf("a secret is shown:\n%s", out)
 		}
+	}
+}
+
+// Values that look as if they held a password are not shown, wherever it is.
+func TestReferenceHidesPasswords(t *testing.T) {
+	hidden := []string{
+		"postgres://u:hunter2@h/d", "https://hunter2@h/", "https://a/,https://u:hunter2@b/", "https://a/, https://u:hunter2@b/",
+		"main:postgres://u:hunter2@h/d", "jdbc:postgresql://u:hunter2@h/d", "u:hunter2@tcp(h:3306)/d",
+		"host=h user=u Password=hunter2", "https://h/?password=hunter2", "postgres://u:hunter2%zz@h/d", "u:hunter2@@h",
+	}
+	shown := []string{"https://h/", "ops@example.com", "a:1,b:2", "@", ":", "", "a@b:1"}
+	for _, text := range slices.Concat(hidden, shown) {
+		own := struct {
+			Text string            `env:"BROKER"`
+			List []string          `env:"BROKER"`
+			Map  map[string]string `env:"BROKERS"`
+		}{}
+		for _, r := range config.Reference([]string{"BROKER=" + text, "BROKERS=" + text}, config.Needs{}, &own) {
+			if r.Name != "BROKER" && r.Name != "BROKERS" {
+				continue
+			}
+			if strings.Contains(fmt.Sprint(r), "hunter2") {
+				t.Errorf("%s is shown: %+v", text, r)
+			}
+			if r.Name == "BROKER" && slices.Contains(shown, text) && r.Value != text {
+				t.Errorf("%s is hidden: %+v", text, r)
+			}
+		}
+	}
+	own := struct {
+		Broker string `env:"BROKER" envDefault:"amqp://u:hunter2@h/"`
+	}{}
+	if rows := config.Reference(nil, config.Needs{}, &own); strings.Contains(fmt.Sprint(rows), "hunter2") {
+		t.Error("the password in a default is shown")
 	}
 }
 

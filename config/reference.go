@@ -26,12 +26,14 @@ type Row struct {
 }
 
 // Reference describes every variable that [Load] would read from environ, in
-// the order of the fields, ours first. It also describes what is not valid,
-// and changes nothing that extra points to.
+// the order of the fields, ours first. It also describes what is not valid. It
+// changes no field of the structs that extra points to; structs that those
+// hold by pointers are filled.
 //
 // Values of secrets are never in it. For the user's own fields those are of
-// type [Secret], come from a file, hold a URL with a password, or are texts
-// whose name says so (it holds KEY, TOKEN, PASS, SECRET or the like).
+// type [Secret], come from a file, look like a URL or a data source name with a
+// password, or are texts whose name says so (it holds KEY, TOKEN, PASS, SECRET
+// or the like).
 func Reference(environ []string, needs Needs, extra ...any) []Row {
 	copies := make([]any, len(extra))
 	for i, e := range extra {
@@ -67,7 +69,7 @@ func (l *loader) row(f *field, needs Needs) Row {
 	if holdsSecret(f.sf.Type) {
 		r.Meaning = strings.TrimSpace(r.Meaning + " (or " + f.name + fileSuffix + ": a file that holds it)")
 	}
-	if f.secret && r.Default != "" {
+	if r.Default != "" && (f.secret || hasPassword(r.Default)) {
 		r.Default = redacted
 	}
 	if l.env[f.name] != "" {
@@ -93,13 +95,12 @@ func (l *loader) row(f *field, needs Needs) Row {
 	return r
 }
 
-// hasPassword reports whether s is, or looks like, a URL with a user's part.
+// hasPassword reports whether s looks as if a password were in it: as a URL or
+// a data source name has one, before an @ and after a colon, anywhere in a list
+// or a map, or as a parameter.
 func hasPassword(s string) bool {
-	if !strings.Contains(s, "://") {
-		return false
-	}
-	u, err := url.Parse(s)
-	return err != nil && strings.Contains(s, "@") || err == nil && u.User != nil
+	user := s[:max(strings.LastIndexByte(s, '@'), 0)]
+	return strings.Contains(user, ":") || strings.Contains(strings.ToLower(s), "password=")
 }
 
 // requirement says whether the variable has to be set.

@@ -45,7 +45,9 @@ func logValue(v reflect.Value, t tree, depth int) slog.Value {
 	case reflect.Map:
 		m := make(map[string]any, v.Len())
 		for _, k := range v.MapKeys() {
-			m[String(k.Interface())] = plain(logValue(v.MapIndex(k), t, depth+1))
+			var key printer
+			key.write(k, tree{}, depth+1) // a key may be of a type that masks itself
+			m[key.String()] = plain(logValue(v.MapIndex(k), t, depth+1))
 		}
 		return slog.AnyValue(m)
 	}

@@ -70,6 +70,23 @@ func (*refused) Error() string                  { return "card refused" }
 func (r refused) LogValue() slog.Value          { return redact.LogValue(r, "Card") }
 func (r refused) Format(f fmt.State, verb rune) { redact.Format(f, verb, r, "Card") }
 
+// holder has secrets where a field's path does not lead.
+type holder struct {
+	ByToken map[token]string
+	hidden  string
+	Foreign foreign
+}
+
+func (h holder) LogValue() slog.Value          { return redact.LogValue(h, "hidden") }
+func (h holder) Format(f fmt.State, verb rune) { redact.Format(f, verb, h, "hidden") }
+
+// foreign masks itself by String alone, as types of other packages do.
+type foreign struct{ Secret string }
+
+func (foreign) String() string { return "masked" }
+
+func held() holder { return holder{map[token]string{secret: "x"}, secret, foreign{secret}} }
+
 func full() *order {
 	note := "fragile"
 	return &order{
@@ -91,7 +108,7 @@ func TestNoVerbShowsSecret(t *testing.T) {
 		"in an interface": struct{ O any }{full()}, "array": [1]order{*full()},
 		"whole": token(secret), "wholes": []token{secret}, "no Format": export{"csv", secret},
 		"error": &refused{secret}, "wrapped error": fmt.Errorf("pay: %w", &refused{secret}),
-		"joined error": errors.Join(&refused{secret}),
+		"joined error": errors.Join(&refused{secret}), "off the paths": held(),
 	}
 	for name, v := range values {
 		for _, format := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "%d", "%t", "%5.2v", "% x", "%T: %[1]v"} {
@@ -111,7 +128,7 @@ func TestNoLogShowsSecret(t *testing.T) {
 	note := "fragile"
 	values := map[string]any{
 		"pointer": full(), "value": *full(), "whole": token(secret), "error": &refused{secret},
-		"no Format": export{"csv", secret}, "sparse": &order{Note: &note},
+		"no Format": export{"csv", secret}, "sparse": &order{Note: &note}, "off the paths": held(),
 	}
 	for name, v := range values {
 		var buf bytes.Buffer

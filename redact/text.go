@@ -71,8 +71,10 @@ func (p *printer) write(v reflect.Value, t tree, depth int) {
 // own writes a value whose type says itself how it is printed.
 func (p *printer) own(v any) {
 	switch v := v.(type) {
-	case fmt.Formatter, fmt.Stringer, error:
+	case fmt.Formatter, fmt.GoStringer:
 		fmt.Fprintf(p, p.verb(), v)
+	case fmt.Stringer, error:
+		fmt.Fprintf(p, "%v", v) // %#v would not ask them
 	case slog.LogValuer:
 		p.WriteString(slog.AnyValue(v).Resolve().String())
 	}
@@ -97,7 +99,7 @@ func (p *printer) structure(v reflect.Value, t tree, depth int) {
 		if p.plus || p.sharp {
 			p.WriteString(f.Name + ":")
 		}
-		if !f.IsExported() {
+		if !f.IsExported() && !t.fields[f.Name].all {
 			p.leaf(v.Field(i))
 			continue
 		}

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/aguada-dev/aguada/auth"
 )
@@ -18,7 +19,7 @@ var (
 	errTime       = auth.Refuse(auth.Malformed, "exp, nbf or iat is not a time")
 	errNotYet     = auth.Refuse(auth.NotYetValid, "nbf or iat lies in the future")
 	errSubject    = auth.Refuse(auth.Malformed, "there is no sub")
-	errText       = auth.Refuse(auth.Malformed, "sub, jti, client_id or azp is not a string")
+	errText       = auth.Refuse(auth.Malformed, "sub, jti, client_id or azp is not a string of whole characters")
 	errScope      = auth.Refuse(auth.Malformed, "scope or scp is neither a string nor a list of strings")
 	errAudForm    = auth.Refuse(auth.Malformed, "aud is neither a string nor a list of strings")
 )
@@ -45,7 +46,7 @@ func (v *Verifier) principal(claims map[string]any, now time.Time) (*auth.Princi
 			continue
 		}
 		text, ok := value.(string)
-		if !ok {
+		if !ok || strings.ContainsRune(text, utf8.RuneError) { // half a surrogate pair decodes to it: two names would be one
 			return nil, none, errText
 		}
 		*t.to = text
@@ -139,12 +140,13 @@ func scopes(claims map[string]any) ([]string, error) {
 }
 
 // words reads a string or a list of strings. A string is split at spaces
-// where that is asked for.
+// where that is asked for, and at nothing else that Unicode takes for one: an
+// issuer that does not would have granted "read\u00a0admin" as one scope.
 func words(value any, split bool) ([]string, bool) {
 	switch value := value.(type) {
 	case string:
 		if split {
-			return strings.Fields(value), true
+			return strings.FieldsFunc(value, func(r rune) bool { return r == ' ' }), true
 		}
 		return []string{value}, true
 	case []any:

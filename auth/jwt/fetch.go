@@ -76,14 +76,14 @@ func newRemote(address string, cfg KeySetConfig) (*remote, error) {
 	}
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	r.work.Add(1)
-	go r.keep()
+	go r.keep(r.request(false))
 	return r, nil
 }
 
 // checkURL refuses addresses by which others could supply keys.
 func checkURL(address string) error {
 	u, err := url.Parse(address)
-	if err != nil || u.Host == "" || u.Opaque != "" {
+	if err != nil || u.Hostname() == "" || u.Opaque != "" {
 		return errors.New("the URL of the key set is not an absolute URL")
 	}
 	if u.User != nil || u.Fragment != "" {
@@ -97,12 +97,12 @@ func checkURL(address string) error {
 	return nil
 }
 
-// keep fetches until the set is closed.
-func (r *remote) keep() {
+// keep fetches until the set is closed, after the fetch that is under way.
+func (r *remote) keep(done <-chan struct{}) {
 	defer r.work.Done()
 	retry := firstRetry
 	for {
-		if r.wait(r.ctx, r.request(false)) != nil || r.ctx.Err() != nil {
+		if r.wait(r.ctx, done) != nil || r.ctx.Err() != nil {
 			return
 		}
 		pause := time.Duration(float64(r.cfg.Refresh) * (0.9 + 0.2*rand.Float64())) //nolint:gosec // jitter
@@ -119,6 +119,7 @@ func (r *remote) keep() {
 			return
 		case <-timer.C:
 		}
+		done = r.request(false)
 	}
 }
 

@@ -69,6 +69,7 @@ func TestForgeries(t *testing.T) {
 		"signature zero":          {parts[0] + "." + parts[1] + "." + b64(make([]byte, 64)), "!bad_signature"},
 		"two parts":               {parts[0] + "." + parts[1], "!malformed"},
 		"four parts":              {ok + ".YQ", "!malformed"},
+		"dots only":               {strings.Repeat(".", jwt.MaxToken), "!malformed"},
 		"nothing":                 {"", "!malformed"},
 		"dots":                    {"..", "!malformed"},
 		"padding":                 {ok + "==", "!malformed"},

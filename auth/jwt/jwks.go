@@ -13,6 +13,8 @@ import (
 	"strings"
 
 	"github.com/go-jose/go-jose/v4"
+
+	"github.com/aguada-dev/aguada/auth/internal/object"
 )
 
 // Bounds of a key set.
@@ -71,11 +73,11 @@ func parseSet(data []byte) (*keySet, error) {
 	if len(data) > maxSet {
 		return nil, fmt.Errorf("the key set is larger than %d bytes", maxSet)
 	}
-	object, err := decodeObject(data)
+	members, err := object.Decode(data)
 	if err != nil {
 		return nil, fmt.Errorf("the key set is %w", err)
 	}
-	list, ok := object["keys"].([]any)
+	list, ok := members["keys"].([]any)
 	if !ok {
 		return nil, errors.New(`the key set has no list "keys"`)
 	}

@@ -234,6 +234,9 @@ func TestClaims(t *testing.T) {
 		"no subject":              {object{"sub": nil}, "!malformed"},
 		"empty subject":           {object{"sub": ""}, "!malformed"},
 		"subject number":          {object{"sub": 7}, "!malformed"},
+		"half a character":        {object{"sub": json.RawMessage(`"\ud800"`)}, "!malformed"}, // else the same as "\ud801"
+		"half a client":           {object{"azp": json.RawMessage(`"\ud800"`)}, "!malformed"},
+		"half a name":             {object{"name": json.RawMessage(`"ann \ud83d"`)}, "ann"},
 		"jti number":              {object{"jti": 7}, "!malformed"},
 		"scope list":              {object{"scope": []string{"a"}}, "ann"},
 		"scope number":            {object{"scope": 7}, "!malformed"},
@@ -259,6 +262,7 @@ func TestScopes(t *testing.T) {
 		"scp list":      {object{"scp": []string{"a b"}}, []string{"a b"}}, // one strange scope, not two
 		"scope and scp": {object{"scope": "a", "scp": "b"}, []string{"a"}},
 		"empty":         {object{"scope": ""}, []string{}},
+		"other blanks":  {object{"scope": "a\u00a0admin a\tb"}, []string{"a\tb", "a\u00a0admin"}}, // the issuer granted no "admin"
 	} {
 		p, err := v.Verify(t.Context(), auth.Credential{Token: good(tt.change)})
 		if err != nil {

@@ -74,6 +74,8 @@ func TestParseSet(t *testing.T) {
 		"point elsewhere":   {list(good, jwk(object{"x": good["y"]})), 1, 1, ""},
 		"weak RSA":          {list(good, object{"kty": "RSA", "n": "wcKFdq0", "e": "AQAB"}), 1, 1, ""},
 		"huge RSA":          {list(good, object{"kty": "RSA", "n": strings.Repeat("_", 4096), "e": "AQAB"}), 1, 1, ""},
+		"short Ed25519":     {list(good, object{"kty": "OKP", "crv": "Ed25519", "x": "AA"}), 1, 1, ""},
+		"zero Ed25519":      {list(good, object{"kty": "OKP", "crv": "Ed25519", "x": strings.Repeat("A", 43)}), 1, 1, ""}, // anybody could sign
 		"even exponent":     {list(good, object{"kty": "RSA", "n": strings.Repeat("_", 342), "e": "Ag"}), 1, 1, ""},
 		"nothing to use":    {list(jwk(object{"use": "enc"})), 0, 0, "no key to use: key 1: its use is not sig"},
 		"null":              {`{"keys":null}`, 0, 0, `no list "keys"`},
@@ -152,7 +154,7 @@ func TestFileKeySetReady(t *testing.T) {
 func TestURLRefused(t *testing.T) {
 	for _, u := range []string{
 		"", "jwks.json", "http://issuer.example/jwks", "http://127.0.0.1.example/jwks", "http://localhost.example/", "ftp://localhost/x",
-		"https://user:secret@issuer.example/", "https://issuer.example/#x", "https:issuer.example", "file:///etc/passwd", "https://a b/",
+		"https://user:secret@issuer.example/", "https://issuer.example/#x", "https:issuer.example", "file:///etc/passwd", "https://a b/", "https://:443/",
 	} {
 		ks, err := jwt.NewURLKeySet(u, jwt.KeySetConfig{})
 		if err == nil {
@@ -242,6 +244,23 @@ func TestURLKeySet(t *testing.T) {
 			t.Errorf("%d fetches in an hour, want one in about 10 min", n)
 		}
 	})
+}
+
+// A start fetches once, however fast the answer comes.
+func TestURLKeySetStartsOnce(t *testing.T) {
+	w := &web{status: 200, body: set(t, "ec")}
+	for range 20 {
+		w.count.Store(0)
+		remote(t, jwt.KeySetConfig{}, w, func(t *testing.T, _ *jwt.KeySet, v *jwt.Verifier) {
+			if got := verify(v, good(nil)); got != "ann" {
+				t.Errorf("got %q", got)
+			}
+			synctest.Wait()
+			if n := w.count.Load(); n != 1 {
+				t.Errorf("%d fetches, want 1", n)
+			}
+		})
+	}
 }
 
 func TestURLKeySetDown(t *testing.T) {

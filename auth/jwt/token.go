@@ -1,14 +1,11 @@
 package jwt
 
 import (
-	"bytes"
 	"encoding/base64"
-	"encoding/json"
-	"errors"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/aguada-dev/aguada/auth"
+	"github.com/aguada-dev/aguada/auth/internal/object"
 )
 
 // token is a token whose form is right; nothing of it is verified.
@@ -39,7 +36,7 @@ var forbidden = []string{
 // parseToken takes a compact JWS apart. There is exactly one way to write what
 // it accepts.
 func parseToken(s string) (*token, error) {
-	parts := strings.Split(s, ".")
+	parts := strings.SplitN(s, ".", 6)
 	if len(parts) == 5 {
 		return nil, errEncrypted
 	}
@@ -50,7 +47,7 @@ func parseToken(s string) (*token, error) {
 	if err != nil {
 		return nil, err
 	}
-	members, err := decodeObject(header)
+	members, err := object.Decode(header)
 	if err != nil {
 		return nil, errHeader
 	}
@@ -68,7 +65,7 @@ func parseToken(s string) (*token, error) {
 	if err != nil {
 		return nil, err
 	}
-	if t.claims, err = decodeObject(claims); err != nil {
+	if t.claims, err = object.Decode(claims); err != nil {
 		return nil, errClaims
 	}
 	return t, nil
@@ -104,73 +101,6 @@ func decodePart(s string) ([]byte, error) {
 		return nil, errBase64
 	}
 	return b, nil
-}
-
-// maxDepth is how deeply JSON may be nested.
-const maxDepth = 16
-
-var errJSON = errors.New("not one JSON object without duplicate members")
-
-// decodeObject decodes one JSON object. It refuses what readers may understand
-// in different ways: duplicate members at any depth, text that is not UTF-8.
-func decodeObject(data []byte) (map[string]any, error) {
-	if !utf8.Valid(data) || !json.Valid(data) {
-		return nil, errJSON
-	}
-	v, err := decodeValue(json.NewDecoder(bytes.NewReader(data)), 0)
-	if err != nil {
-		return nil, err
-	}
-	m, ok := v.(map[string]any)
-	if !ok {
-		return nil, errJSON
-	}
-	return m, nil
-}
-
-func decodeValue(dec *json.Decoder, depth int) (any, error) {
-	if depth > maxDepth {
-		return nil, errJSON
-	}
-	t, err := dec.Token()
-	if err != nil {
-		return nil, errJSON
-	}
-	switch t {
-	case json.Delim('{'):
-		return decodeMembers(dec, depth)
-	case json.Delim('['):
-		list := []any{}
-		for dec.More() {
-			v, err := decodeValue(dec, depth+1)
-			if err != nil {
-				return nil, err
-			}
-			list = append(list, v)
-		}
-		_, err = dec.Token()
-		return list, err
-	}
-	return t, nil
-}
-
-func decodeMembers(dec *json.Decoder, depth int) (any, error) {
-	m := map[string]any{}
-	for dec.More() {
-		t, err := dec.Token()
-		if err != nil {
-			return nil, errJSON
-		}
-		name, _ := t.(string)
-		if _, ok := m[name]; ok {
-			return nil, errJSON
-		}
-		if m[name], err = decodeValue(dec, depth+1); err != nil {
-			return nil, err
-		}
-	}
-	_, err := dec.Token()
-	return m, err
 }
 
 // mediaType normalises a typ header (RFC 7515, 4.1.9).
