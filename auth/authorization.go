@@ -121,23 +121,24 @@ func printable(s string) bool {
 	return true
 }
 
-// token68 reports whether s is one token68 of RFC 9110, 11.2.
+// token68 reports whether s is one token68 of RFC 9110, 11.2. It looks at every
+// byte of every token, hence the table.
 func token68(s string) bool {
 	t := strings.TrimRight(s, "=")
-	if t == "" {
-		return false
-	}
 	for i := range len(t) {
-		c := t[i]
-		switch {
-		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9':
-		case strings.IndexByte("-._~+/", c) >= 0:
-		default:
+		if !inToken68[t[i]] {
 			return false
 		}
 	}
-	return true
+	return t != ""
 }
+
+var inToken68 = func() (in [256]bool) {
+	for _, c := range []byte("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~+/") {
+		in[c] = true
+	}
+	return in
+}()
 
 // visible reports whether s is one word of visible ASCII.
 func visible(s string) bool {
