@@ -155,6 +155,9 @@ func TestServesAndStops(t *testing.T) {
 			t.Errorf("%s: %d %s, want %d", path, status, body, want)
 		}
 	}
+	if resp, err := http.Head(s.url + "/livez"); err != nil || resp.StatusCode != 200 {
+		t.Errorf("HEAD /livez: %v %v", resp, err)
+	}
 	if err := s.stop(); err != nil {
 		t.Fatal(err)
 	}
@@ -183,6 +186,9 @@ func TestReadiness(t *testing.T) {
 	}
 	if status, _ := get(t, http.DefaultClient, s.url+"/livez"); status != 200 {
 		t.Errorf("liveness: %d", status)
+	}
+	for end := time.Now().Add(10 * time.Second); !strings.Contains(s.log.String(), "stock") && time.Now().Before(end); {
+		_, _ = get(t, http.DefaultClient, s.url+"/readyz") // until the start is over, no check is asked
 	}
 	contains(t, s.log.String(), "stock", "connection refused by 10.1.2.3")
 	mu.Lock()

@@ -30,6 +30,7 @@ func Main(a *App) {
 func signals() (ctx, force context.Context, release func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	force, kill := context.WithCancel(context.Background())
+	signal.Ignore(syscall.SIGPIPE) // whoever reads the log may go; the service stays
 	ch := make(chan os.Signal, 2)
 	signal.Notify(ch, os.Interrupt, syscall.SIGTERM)
 	go func() {

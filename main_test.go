@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"os"
+	"os/exec"
 	"strings"
 	"testing"
 
@@ -63,5 +65,29 @@ func TestConfigReference(t *testing.T) {
 	}
 	if strings.Contains(stdout, "hunter2") {
 		t.Error("the reference shows the database's password")
+	}
+}
+
+// A service outlives whoever reads its log.
+func TestLogReaderGoes(t *testing.T) {
+	if os.Getenv("WRITE_TO_NOBODY") != "" {
+		_, _, release := signals()
+		defer release()
+		for range 3 {
+			_, _ = os.Stdout.WriteString("a line\n")
+		}
+		return
+	}
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = r.Close()
+	defer w.Close()
+	child := exec.Command(os.Args[0], "-test.run=^TestLogReaderGoes$")
+	child.Env = append(os.Environ(), "WRITE_TO_NOBODY=1")
+	child.Stdout = w
+	if err := child.Run(); err != nil && strings.Contains(err.Error(), "signal") {
+		t.Error(err)
 	}
 }

@@ -136,7 +136,9 @@ func (a *App) assemble(ctx context.Context, rt *Runtime, log *telemetry.Handler,
 		WriteTimeout:      c.WriteTimeout,
 		IdleTimeout:       c.IdleTimeout,
 		MaxHeaderBytes:    int(c.MaxHeaderBytes),
-		ErrorLog:          slog.NewLogLogger(log, slog.LevelWarn),
+		// OPTIONS * shall not bypass the log either.
+		DisableGeneralOptionsHandler: true,
+		ErrorLog:                     slog.NewLogLogger(log, slog.LevelWarn),
 	}, h, nil
 }
 

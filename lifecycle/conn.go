@@ -60,6 +60,7 @@ type conn struct {
 
 	mu    sync.Mutex // phase changes; deadlines set for leaving
 	since time.Time  // of the phase
+	slow  bool       // leaving in the middle of a request
 }
 
 // tcpConn keeps what net/http uses of a TCP connection beyond net.Conn.
@@ -152,7 +153,9 @@ func (c *conn) Read(p []byte) (int, error) {
 	if n > 0 {
 		if p := phase(c.phase.Load()); p == unused || p == leaving {
 			c.mu.Lock()
-			c.arrived()
+			if !c.slow {
+				c.arrived()
+			}
 			c.mu.Unlock()
 		}
 	}
@@ -164,6 +167,9 @@ func (c *conn) Read(p []byte) (int, error) {
 func (c *conn) lastRead(p []byte, timeout error) (int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.slow { // it had its time: another byte buys no more
+		return 0, timeout
+	}
 	_ = c.SetReadDeadline(time.Now().Add(lastLook))
 	n, err := 0, timeout
 	if tcp, ok := c.Conn.(*net.TCPConn); ok && canReadNow {
@@ -203,6 +209,7 @@ func (c *conn) sweep(drained time.Time, grace time.Duration) phase {
 	}
 	age := time.Since(since)
 	if p == unused && age >= grace || p == partial && age >= max(grace, partialGrace) {
+		c.slow = p == partial
 		p = leaving
 		c.enter(leaving)
 	}

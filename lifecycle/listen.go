@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -66,21 +67,26 @@ func (l *listener) stop() {
 
 // Accept implements net.Listener.
 func (l *listener) Accept() (net.Conn, error) {
-	if end := l.deadline.Load(); end != 0 {
-		now := time.Now()
-		if now.UnixNano() > end {
-			_ = l.Close()
-			return nil, net.ErrClosed
+	for {
+		if end := l.deadline.Load(); end != 0 {
+			now := time.Now()
+			if now.UnixNano() > end {
+				break
+			}
+			_ = l.Listener.(*net.TCPListener).SetDeadline(now.Add(backlogQuiet))
 		}
-		_ = l.Listener.(*net.TCPListener).SetDeadline(now.Add(backlogQuiet))
-	}
-	c, err := l.Listener.Accept()
-	if err != nil {
+		c, err := l.Listener.Accept()
+		if err == nil {
+			return l.conns.add(c), nil
+		}
 		if l.deadline.Load() == 0 {
 			return nil, err
 		}
-		_ = l.Close()
-		return nil, net.ErrClosed
+		if errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, net.ErrClosed) {
+			break
+		}
+		time.Sleep(backlogQuiet) // out of files, say: those who leave make room
 	}
-	return l.conns.add(c), nil
+	_ = l.Close()
+	return nil, net.ErrClosed
 }

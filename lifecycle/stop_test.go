@@ -272,6 +272,27 @@ func TestUnusedConnections(t *testing.T) {
 	}
 }
 
+// A client that sends a header byte by byte does not hold up the stop.
+func TestTrickle(t *testing.T) {
+	bubble(t, 30*time.Second, func(http.ResponseWriter, *http.Request) {}, func(t *testing.T, x *fixture) {
+		c := x.dial(t, "GET / HTTP/1.1\r\nA: ")
+		defer c.Close()
+		go func() {
+			for {
+				if _, err := io.WriteString(c, "a"); err != nil {
+					return
+				}
+				time.Sleep(3 * time.Millisecond)
+			}
+		}()
+		begun := time.Now()
+		x.stop()
+		if err := x.stopped(t, begun, 5*time.Second, 6*time.Second); err != nil {
+			t.Errorf("Run: %v", err)
+		}
+	})
+}
+
 // A request that comes on an unused connection during the drain is answered,
 // and told that it was the last.
 func TestRequestDuringDrain(t *testing.T) {

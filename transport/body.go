@@ -53,9 +53,9 @@ func (b *body) Read(p []byte) (int, error) {
 func (b *body) fail(err error) {
 	b.bodyErr = err
 	switch {
-	case err == io.EOF:
+	case errors.Is(err, io.EOF):
 		b.bodyDone.Store(true)
-		if b.m.readTimeout > 0 {
+		if b.m.readTimeout > 0 && !b.ended.Load() {
 			_ = http.NewResponseController(b.w).SetReadDeadline(time.Time{})
 		}
 	case errors.Is(err, os.ErrDeadlineExceeded):
@@ -82,7 +82,7 @@ func (c *call) leaveBody() {
 		return
 	}
 	if n := c.req.ContentLength; !c.begun && (n < 0 || n-c.bodyIn.Load() > unwanted) {
-		c.w.Header()["Connection"] = closeConnection
+		c.dropConnection()
 	}
 	_ = http.NewResponseController(c.w).SetReadDeadline(time.Now().Add(linger))
 }

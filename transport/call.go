@@ -57,7 +57,8 @@ type call struct {
 	sealed   bool // the answer is complete: write nothing more
 	hijacked bool
 	bodyOut  int64
-	conn     *websocket.Conn
+	conn     *websocket.Conn // guarded by mu
+	leaving  bool            // the stream is asked to end; guarded by mu
 
 	// Decoding and encoding (decode.go, encode.go).
 	media    mediaKind // of the request's body

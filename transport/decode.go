@@ -87,7 +87,7 @@ func (c *call) decodeOther(r *http.Request, v any) error {
 	switch {
 	case err == nil || errors.Is(err, io.EOF) && c.bodyIn.Load() == 0:
 		return err
-	case c.bodyErr != nil && c.bodyErr != io.EOF:
+	case c.bodyErr != nil && !errors.Is(c.bodyErr, io.EOF):
 		return unreadable(c, c.bodyErr)
 	}
 	if e, ok := errors.AsType[*goa.ServiceError](err); ok && e.Name == goa.UnsupportedMediaType {

@@ -63,6 +63,9 @@ func (c *call) chooseType(ctx context.Context) {
 		goahttp.SetContentType(c.w, explicit)
 		return
 	}
+	if len(c.m.offers) > 1 {
+		varyAccept(header)
+	}
 	o := negotiate(c.m.offers, c.req.Header["Accept"])
 	c.explicit, c.out, c.outType = false, o.kind, o.media
 	if len(header["Content-Type"]) == 0 {
@@ -83,8 +86,11 @@ func (c *call) encode(w http.ResponseWriter, v any) error {
 		return nil
 	}
 	kind := c.out
-	if c.begun && isError(v) {
-		return errBegun
+	if isError(v) {
+		if c.begun {
+			return errBegun
+		}
+		varyAccept(w.Header()) // it may be a problem document
 	}
 	switch body := v.(type) {
 	case *declared:

@@ -4,7 +4,9 @@ import (
 	"context"
 	"encoding/xml"
 	"errors"
+	"fmt"
 	"net/http"
+	"strings"
 
 	goahttp "goa.design/goa/v3/http"
 	goa "goa.design/goa/v3/pkg"
@@ -32,6 +34,27 @@ func (r *refused) Error() string { return r.message }
 func (r *refused) because(err error) *refused {
 	r.cause = err
 	return r
+}
+
+func notFound() *refused {
+	return &refused{status: http.StatusNotFound, name: "not_found", message: "no such resource"}
+}
+
+func stopping() *refused {
+	return &refused{status: http.StatusServiceUnavailable, name: "unavailable", message: "the server is about to stop", temporary: true}
+}
+
+// fileError is what Goa's file server says in plain text.
+func (c *call) fileError(status int) *refused {
+	text := strings.ToLower(http.StatusText(status))
+	switch {
+	case status == http.StatusNotFound:
+		return notFound()
+	case status >= http.StatusInternalServerError || text == "":
+		return c.fault(fmt.Errorf("file server answered %d", status))
+	default:
+		return &refused{status: status, name: strings.ReplaceAll(text, " ", "_"), message: text}
+	}
 }
 
 func bodyTooLarge(int64) *refused {
@@ -210,7 +233,7 @@ func (c *call) answer(r *refused) {
 	resp := c.h.Formatter(c, r)
 	c.out, c.outType, c.explicit = mediaJSON, typeJSON, false
 	c.w.Header()["Content-Type"] = []string{typeJSON}
-	c.WriteHeader(resp.StatusCode())
+	c.status = resp.StatusCode()
 	if err := (*encoder)(c).Encode(resp); err != nil {
 		c.note("encode", "", err.Error())
 	}

@@ -25,6 +25,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -75,6 +76,7 @@ type HTTP struct {
 
 	streamsMu sync.Mutex
 	streams   map[*call]struct{}
+	closing   bool // CloseStreams was called
 }
 
 var _ goahttp.Muxer = (*HTTP)(nil)
@@ -89,6 +91,7 @@ type method struct {
 	policy.Method
 	guard   *auth.Guard
 	secured bool // authenticated here
+	ambient bool // by a credential that browsers send by themselves
 	maxBody int64
 
 	// For the server's connection; 0 and false leave the server's alone.
@@ -171,11 +174,11 @@ func (h *HTTP) compile(p policy.Method) *method {
 		m.consumes = []string{"application/json"}
 	}
 	deadline := time.Duration(p.Deadline)
-	if p.Kind.Stream() {
+	m.readTimeout = h.cfg.ReadTimeout
+	if p.Kind.Stream() { // what it is asked by may have a body, and that does not stream
 		m.clearRead, m.clearWrite = true, true
 		return m
 	}
-	m.readTimeout = h.cfg.ReadTimeout
 	if deadline > 0 && (m.readTimeout <= 0 || deadline < m.readTimeout) {
 		m.readTimeout = deadline
 	}
@@ -234,10 +237,15 @@ func (h *HTTP) mount(verb, pattern string, m *method, f http.HandlerFunc) {
 }
 
 // Plain mounts a route of the chassis itself, such as a health probe: public,
-// logged at debug level. It does nothing where the design has the same route.
+// logged at debug level. GET routes answer HEAD too. It does nothing where the
+// design has the same route.
 func (h *HTTP) Plain(verb, pattern string, f http.Handler) {
-	if h.routes[routeKey{verb, pattern}] == nil {
-		h.mount(verb, pattern, h.plain, f.ServeHTTP)
+	if h.routes[routeKey{verb, pattern}] != nil {
+		return
+	}
+	h.mount(verb, pattern, h.plain, f.ServeHTTP)
+	if verb == http.MethodGet {
+		h.Plain(http.MethodHead, pattern, f)
 	}
 }
 
@@ -285,15 +293,16 @@ func (h *HTTP) OwnAuther(service string) {
 // unreachable or unguarded.
 func (h *HTTP) Ready() error {
 	errs := h.errs
-	for key, m := range h.routes {
-		if !h.mounted[key] && m.Kind != policy.Preflight {
-			errs = append(errs, fmt.Errorf("route %s %s of %s.%s is not mounted", key.verb, key.pattern, m.Service, m.Name))
-		}
-	}
 	for _, m := range h.all {
+		for _, r := range m.Routes {
+			if !h.mounted[routeKey{r.Verb, r.Pattern}] && m.Kind != policy.Preflight {
+				errs = append(errs, fmt.Errorf("route %s %s of %s.%s is not mounted", r.Verb, r.Pattern, m.Service, m.Name))
+			}
+		}
 		if !m.secured || len(m.Routes) == 0 { // without a route nothing calls it
 			continue
 		}
+		m.ambient = h.ambient(m)
 		guard, err := auth.NewGuard(h.cfg.Contract.API.Name, &m.Method, h.cfg.Contract.Schemes, h.cfg.Verifiers)
 		switch {
 		case err != nil:
@@ -310,6 +319,27 @@ func (h *HTTP) Ready() error {
 		return fmt.Errorf("mount contract: %w", err)
 	}
 	return nil
+}
+
+// ambient reports whether a browser adds a credential of the method to
+// requests that a foreign page makes. Where the design answers preflights, it
+// governs origins itself.
+func (h *HTTP) ambient(m *method) bool {
+	for _, r := range m.Routes {
+		if o := h.routes[routeKey{http.MethodOptions, r.Pattern}]; o != nil && o.Kind == policy.Preflight {
+			return false
+		}
+	}
+	for _, r := range m.Requirements {
+		for _, u := range r.Schemes {
+			if u.In == policy.InCookie || slices.ContainsFunc(h.cfg.Contract.Schemes, func(s policy.Scheme) bool {
+				return s.Name == u.Scheme && s.Kind == policy.Basic
+			}) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // InFlight returns the number of requests under way, streams included.

@@ -16,6 +16,7 @@ const statusGone = 499
 
 // Bounds of what a request may put into its line, in bytes.
 const (
+	maxVerb  = 32
 	maxPath  = 256
 	maxError = 4 << 10
 	maxStack = 16 << 10
@@ -26,7 +27,7 @@ func (c *call) writeLog() {
 	now := c.start.Add(time.Since(c.start))
 	r := &c.req
 	line := telemetry.Request{
-		Time: now, ID: c.id[0], Service: c.m.Service, Method: c.m.Name, Verb: r.Method, Status: c.status,
+		Time: now, ID: c.id[0], Service: c.m.Service, Method: c.m.Name, Verb: cut(r.Method, maxVerb), Status: c.status,
 		Duration: now.Sub(c.start), Client: host(r.RemoteAddr), BodyIn: c.bodyIn.Load(), BodyOut: c.bodyOut,
 		ErrorType: c.failure.kind, ErrorID: c.failure.id, Error: cut(c.failure.text, maxError), Stack: cut(c.failure.stack, maxStack),
 		Fault: c.failure.fault, Quiet: c.m.probe,
@@ -63,7 +64,7 @@ func (c *call) audit(line *telemetry.Request) {
 	switch {
 	case line.Status == http.StatusUnauthorized || line.Status == http.StatusForbidden:
 		outcome = "denied"
-	case line.Status >= 400:
+	case line.Status >= 400 || line.ErrorType != "": // a stream fails after its status
 		outcome = "failure"
 	}
 	event := slog.NewRecord(line.Time, slog.LevelInfo, "audit", 0)
@@ -71,7 +72,7 @@ func (c *call) audit(line *telemetry.Request) {
 		slog.String("request_id", line.ID), slog.String("service", line.Service), slog.String("method", line.Method),
 		slog.String("enduser.id", line.User), slog.String("auth.scheme", line.Scheme),
 		slog.String("client.address", line.Client), slog.String("outcome", outcome),
-		slog.Int("http.response.status_code", line.Status))
+		slog.Int("http.response.status_code", line.Status), slog.String("error.type", line.ErrorType))
 	_ = c.h.log.Handler().Handle(context.Background(), event)
 }
 
@@ -112,7 +113,7 @@ func saneID(id string) bool {
 func newID() string {
 	const alphabet = "0123456789abcdefghjkmnpqrstvwxyz"
 	var id [24]byte
-	hi, lo := rand.Uint64(), rand.Uint64()
+	hi, lo := rand.Uint64(), rand.Uint64() //nolint:gosec // an id, no secret
 	for i := range 12 {
 		id[i] = alphabet[hi>>(5*i)&31]
 		id[i+12] = alphabet[lo>>(5*i)&31]

@@ -64,7 +64,7 @@ func negotiate(offers []offer, accept []string) *offer {
 	if len(accept) == 0 || len(offers) == 1 {
 		return first
 	}
-	if len(accept) == 1 && (accept[0] == first.media || accept[0] == "*/*") {
+	if len(accept) == 1 && (varyOn[0] == first.media || varyOn[0] == "*/*") {
 		return first
 	}
 	best, bestQ := first, 0
@@ -74,6 +74,15 @@ func negotiate(offers []offer, accept []string) *offer {
 		}
 	}
 	return best
+}
+
+// varyAccept tells caches that the answer depends on the Accept header.
+func varyAccept(header http.Header) {
+	if len(header["Vary"]) == 0 {
+		header["Vary"] = varyOn
+	} else if !slices.Contains(header["Vary"], varyOn[0]) {
+		header.Add("Vary", varyOn[0])
+	}
 }
 
 // quality returns the weight, in thousandths, that an Accept header gives to a

@@ -10,7 +10,8 @@ import (
 
 // tree finds routes by path. A node is one segment; literal segments are tried
 // before parameters, parameters before a wildcard, with backtracking. A lookup
-// costs as many steps as the path has segments, however many routes there are.
+// takes a step per segment of the path, unless routes differ only behind a
+// segment that fits both a text and a parameter; it sees no node twice.
 type tree struct{ root node }
 
 // route is one verb of one pattern.

@@ -22,7 +22,12 @@ var (
 	noStore         = []string{"no-store"}
 	closeConnection = []string{"close"}
 	retryAfter      = []string{"1"}
+	varyOn          = []string{"Accept"}
 )
+
+// origins refuses unsafe requests that a browser makes for a page of another
+// origin.
+var origins http.CrossOriginProtection
 
 // ServeHTTP serves one request.
 func (h *HTTP) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -51,7 +56,7 @@ func (c *call) serve(r *http.Request) {
 	}
 	c.takeBody()
 	if refusal == nil && draining && c.m.Kind.Stream() {
-		refusal = &refused{status: http.StatusServiceUnavailable, name: "unavailable", message: "the server is about to stop", temporary: true}
+		refusal = stopping()
 	}
 	if refusal == nil {
 		refusal = c.admit()
@@ -77,7 +82,7 @@ func (c *call) find() *refused {
 	}
 	c.m = c.h.unmatched
 	if len(m.allowed) == 0 {
-		return &refused{status: http.StatusNotFound, name: "not_found", message: "no such resource"}
+		return notFound()
 	}
 	c.w.Header()["Allow"] = []string{m.allow()}
 	return &refused{status: http.StatusMethodNotAllowed, name: "method_not_allowed", message: "the resource does not have this method"}
@@ -86,6 +91,11 @@ func (c *call) find() *refused {
 // admit decides, before the body is read, whether the call may go on.
 func (c *call) admit() *refused {
 	m := c.m
+	if m.ambient {
+		if err := origins.Check(&c.req); err != nil {
+			return (&refused{status: http.StatusForbidden, name: "cross_origin", message: "a page of another origin may not make this call"}).because(err)
+		}
+	}
 	if m.secured {
 		if err := c.authenticate(); err != nil {
 			return err
@@ -143,7 +153,11 @@ func (h *HTTP) Endpoint(service, name string, e goa.Endpoint) goa.Endpoint {
 			}
 		}
 		if m.Kind.Stream() {
-			defer h.track(c)()
+			if !h.track(c) {
+				c.w.Header()["Retry-After"] = retryAfter
+				return nil, stopping()
+			}
+			defer h.untrack(c)
 		}
 		res, err := e(ctx, req)
 		if err != nil {

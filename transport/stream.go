@@ -6,9 +6,12 @@ import (
 
 	"github.com/gorilla/websocket"
 	goahttp "goa.design/goa/v3/http"
+
+	"github.com/aguada-dev/aguada/policy"
 )
 
-// closing is how long a close frame may take.
+// closing is how long a stream may take to say its last once the server stops,
+// and how long a close frame may take.
 const closing = time.Second
 
 // upgrader opens WebSockets for generated code.
@@ -46,44 +49,68 @@ func (u *upgrader) Upgrade(w http.ResponseWriter, r *http.Request, header http.H
 	conn.SetReadLimit(c.m.maxBody)
 	c.mu.Lock()
 	c.conn = conn
+	leaving := c.leaving
 	c.mu.Unlock()
+	if leaving {
+		goodbye(conn)
+	}
 	return conn, nil
 }
 
-// track counts a stream among those that CloseStreams ends.
-func (h *HTTP) track(c *call) (untrack func()) {
+// track counts a stream among those that CloseStreams ends, and reports
+// whether it may begin: not after CloseStreams.
+func (h *HTTP) track(c *call) bool {
 	h.streamsMu.Lock()
+	defer h.streamsMu.Unlock()
+	if h.closing {
+		return false
+	}
 	h.streams[c] = struct{}{}
-	h.streamsMu.Unlock()
-	return func() {
-		h.streamsMu.Lock()
-		delete(h.streams, c)
-		h.streamsMu.Unlock()
+	return true
+}
+
+func (h *HTTP) untrack(c *call) {
+	h.streamsMu.Lock()
+	defer h.streamsMu.Unlock()
+	delete(h.streams, c)
+}
+
+// CloseStreams asks the open streams to end, and lets no other begin: it tells
+// WebSocket clients that the server goes away, and cancels the contexts. A
+// client that does not read has a second to take what is written to it. It
+// does not wait.
+func (h *HTTP) CloseStreams() {
+	h.streamsMu.Lock()
+	defer h.streamsMu.Unlock()
+	h.closing = true
+	for c := range h.streams {
+		go c.goAway() // none waits for another's client
 	}
 }
 
-// CloseStreams asks the open streams to end: it cancels their contexts, and
-// tells WebSocket clients that the server goes away. It does not wait.
-func (h *HTTP) CloseStreams() {
-	h.streamsMu.Lock()
-	calls := make([]*call, 0, len(h.streams))
-	for c := range h.streams {
-		calls = append(calls, c)
+// goAway asks one stream to end.
+func (c *call) goAway() {
+	c.mu.Lock()
+	c.leaving = true
+	conn := c.conn
+	if c.m.Kind == policy.EventStream && !c.ended.Load() { // the writer is the handler's until then
+		_ = http.NewResponseController(c.w).SetWriteDeadline(time.Now().Add(closing))
 	}
-	h.streamsMu.Unlock()
-	for _, c := range calls {
-		c.mu.Lock()
-		conn := c.conn
-		c.mu.Unlock()
-		if conn != nil {
-			deadline := time.Now().Add(closing)
-			_ = conn.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(websocket.CloseGoingAway, ""), deadline)
-			_ = conn.NetConn().SetReadDeadline(deadline)
-		}
-		if s := c.standard(); s != nil {
-			s.cancel()
-		}
+	c.mu.Unlock()
+	if conn != nil {
+		goodbye(conn)
 	}
+	if s := c.standard(); s != nil {
+		s.cancel()
+	}
+}
+
+// goodbye sends a close frame, and ends reads and writes that wait for a
+// client that does not answer it.
+func goodbye(conn *websocket.Conn) {
+	deadline := time.Now().Add(closing)
+	_ = conn.NetConn().SetDeadline(deadline)
+	_ = conn.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(websocket.CloseGoingAway, ""), deadline)
 }
 
 // closeStream closes the WebSocket of a call. One that its method closed

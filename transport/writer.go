@@ -3,10 +3,13 @@ package transport
 import (
 	"bufio"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"time"
+
+	"github.com/aguada-dev/aguada/policy"
 )
 
 var (
@@ -27,10 +30,17 @@ func (c *call) Unwrap() http.ResponseWriter { return c.w }
 
 // WriteHeader chooses the status. It is written with the first byte of the
 // body, so that an answer that cannot be encoded can still become an error;
-// until then a later call wins. Informational statuses are written at once.
+// until then a later call wins. Informational statuses are written at once. It
+// panics on what is no status, as net/http does, and answers what a file server
+// has to say in plain text as every other error is answered.
 func (c *call) WriteHeader(status int) {
+	if status < 100 || status > 999 {
+		panic(fmt.Sprintf("invalid status code %d", status))
+	}
 	switch {
-	case c.begun || c.hijacked || c.ended.Load():
+	case c.begun || c.sealed || c.hijacked || c.ended.Load():
+	case c.m.Kind == policy.Files && status >= http.StatusBadRequest:
+		c.answer(c.fileError(status))
 	case status >= 100 && status < 200 && status != http.StatusSwitchingProtocols:
 		c.w.WriteHeader(status)
 	default:
@@ -48,15 +58,28 @@ func (c *call) begin() {
 		c.status = http.StatusOK
 	}
 	if c.tooLarge.Load() || c.stalled.Load() {
-		c.w.Header()["Connection"] = closeConnection
+		c.dropConnection()
 	}
 	c.w.WriteHeader(c.status)
 }
 
-// Write writes a part of the answer's body.
+// dropConnection closes the connection after the answer. HTTP/2 resets just
+// the stream by itself: the connection may be a proxy's, with the calls of
+// others on it.
+func (c *call) dropConnection() {
+	if c.req.ProtoMajor < 2 {
+		c.w.Header()["Connection"] = closeConnection
+	}
+}
+
+// Write writes a part of the answer's body; what comes after a complete answer
+// is dropped.
 func (c *call) Write(p []byte) (int, error) {
 	if c.ended.Load() {
 		return 0, errEnded
+	}
+	if c.sealed {
+		return len(p), nil
 	}
 	c.begin()
 	n, err := c.w.Write(p)
@@ -67,7 +90,7 @@ func (c *call) Write(p []byte) (int, error) {
 // ReadFrom keeps the server's way of sending files.
 func (c *call) ReadFrom(src io.Reader) (int64, error) {
 	rf, ok := c.w.(io.ReaderFrom)
-	if !ok {
+	if !ok || c.sealed {
 		return io.Copy(struct{ io.Writer }{c}, src)
 	}
 	if c.ended.Load() {
