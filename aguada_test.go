@@ -15,6 +15,7 @@ import (
 	"math/big"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -89,7 +90,7 @@ func run(t *testing.T, app *aguada.App, environ ...string) *service {
 	addr, done := make(chan string, 1), make(chan error, 1)
 	go func() {
 		done <- app.Run(ctx, force, aguada.Process{
-			Environ: append([]string{"HTTP_ADDR=127.0.0.1:0"}, environ...),
+			Environ: append([]string{"HTTP_ADDR=127.0.0.1:0", "ADMIN_ADDR=127.0.0.1:0"}, environ...),
 			Stdout:  s.log,
 			Started: func(a string) { addr <- a },
 		})
@@ -112,7 +113,7 @@ func fails(t *testing.T, app *aguada.App, environ ...string) string {
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	err := app.Run(ctx, context.Background(), aguada.Process{
-		Environ: append([]string{"HTTP_ADDR=127.0.0.1:0"}, environ...),
+		Environ: append([]string{"HTTP_ADDR=127.0.0.1:0", "ADMIN_ADDR=127.0.0.1:0"}, environ...),
 		Started: func(string) { t.Error("the service was started"); cancel() },
 	})
 	if err == nil {
@@ -325,4 +326,17 @@ func certificate(t *testing.T, dir string) *x509.CertPool {
 	pool := x509.NewCertPool()
 	pool.AddCert(cert)
 	return pool
+}
+
+// Nobody finds anything of the service on the mux that is everybody's. The two
+// pages that remain are those of gRPC's tracing library, which is part of the
+// OTLP protocol's own package; nothing here serves that mux, and the build tag
+// grpcnotrace leaves them out.
+func TestDefaultServeMux(t *testing.T) {
+	for _, path := range []string{"/", "/debug/pprof/", "/debug/vars", "/debug/requests", "/debug/events", "/metrics", "/livez", "/greet"} {
+		_, pattern := http.DefaultServeMux.Handler(&http.Request{Method: "GET", Host: "localhost", URL: &url.URL{Path: path}})
+		if pattern != "" && pattern != "/debug/requests" && pattern != "/debug/events" {
+			t.Errorf("%s is served by %q", path, pattern)
+		}
+	}
 }

@@ -11,6 +11,8 @@ import (
 	"os/signal"
 	"syscall"
 
+	"go.opentelemetry.io/otel"
+
 	"github.com/aguada-dev/aguada/config"
 )
 
@@ -42,11 +44,22 @@ func signals() (ctx, force context.Context, release func()) {
 	return ctx, force, func() { signal.Stop(ch); cancel(); kill() }
 }
 
+// adopt makes the log and the telemetry of the service those of the process,
+// for libraries that know no other.
+func adopt(o *operation) {
+	slog.SetDefault(o.logger)
+	otel.SetErrorHandler(otel.ErrorHandlerFunc(o.telemetry.HandleError))
+	otel.SetTracerProvider(o.telemetry.TracerProvider())
+	otel.SetMeterProvider(o.telemetry.MeterProvider())
+	otel.SetTextMapPropagator(o.telemetry.Propagator())
+}
+
 // command is Main without the process.
 func (a *App) command(ctx, force context.Context, args, environ []string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet(args[0], flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	reference := flags.Bool("config", false, "print the configuration with its present values and exit")
+	check := flags.Bool("check", false, "with -config: say whether the service could start with it, and exit with 1 if not")
 	asJSON := flags.Bool("json", false, "with -config: print JSON")
 	version := flags.Bool("version", false, "print the version and exit")
 	flags.Usage = func() {
@@ -64,10 +77,12 @@ func (a *App) command(ctx, force context.Context, args, environ []string, stdout
 	case *version:
 		fmt.Fprintf(stdout, "%s %s (aguada %s)\n", a.contract.API.Name, a.contract.API.Version, Version)
 		return 0
+	case *reference && *check:
+		return a.checkConfig(environ, stdout, stderr)
 	case *reference:
 		return a.printConfig(environ, *asJSON, stdout, stderr)
 	}
-	err := a.Run(ctx, force, Process{Environ: environ, Stdout: stdout, Logger: slog.SetDefault})
+	err := a.Run(ctx, force, Process{Environ: environ, Stdout: stdout, adopt: adopt})
 	if err != nil {
 		fmt.Fprintf(stderr, "%s: %v\n", a.contract.API.Name, err)
 		return 1
@@ -85,5 +100,15 @@ func (a *App) printConfig(environ []string, asJSON bool, stdout, stderr io.Write
 		fmt.Fprintln(stderr, err)
 		return 1
 	}
+	return 0
+}
+
+func (a *App) checkConfig(environ []string, stdout, stderr io.Writer) int {
+	_, lacking, err := a.load(environ)
+	if err := errors.Join(lacking, err); err != nil {
+		fmt.Fprintln(stderr, err)
+		return 1
+	}
+	fmt.Fprintln(stdout, "the configuration is valid")
 	return 0
 }

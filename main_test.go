@@ -35,7 +35,9 @@ func TestCommandLine(t *testing.T) {
 		{args: []string{"serve"}, code: 2, stderr: `takes no arguments, but got "serve"`},
 		{args: []string{"-config"}, stdout: "READ_HEADER_TIMEOUT"},
 		{environ: []string{"LOG_LEVEL=loud"}, code: 1, stderr: "LOG_LEVEL"},
-		{environ: []string{"HTTP_ADDR=127.0.0.1:0"}},
+		{args: []string{"-config", "-check"}, environ: []string{"HTTP_ADDR=127.0.0.1:0"}, stdout: "the configuration is valid"},
+		{args: []string{"-config", "-check"}, environ: []string{"HTTP_ADDR=nowhere", "LOG_LEVEL=loud"}, code: 1, stderr: "HTTP_ADDR"},
+		{environ: []string{"HTTP_ADDR=127.0.0.1:0", "ADMIN_ADDR="}},
 	} {
 		code, stdout, stderr := command(t, c.environ, c.args...)
 		if code != c.code || !strings.Contains(stdout, c.stdout) || !strings.Contains(stderr, c.stderr) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"strings"
 
@@ -23,11 +24,11 @@ type Process struct {
 	Environ []string
 	// Stdout gets the log; nil discards it.
 	Stdout io.Writer
-	// Logger, if set, is given the log before anything writes to it.
-	Logger func(*slog.Logger)
 	// Started, if set, is called with the address of the public listener
 	// once requests are served.
 	Started func(addr string)
+
+	adopt func(*operation) // makes it that of the process
 }
 
 // Run runs the service until ctx ends, then stops it in order, and returns nil
@@ -41,18 +42,27 @@ func (a *App) Run(ctx, force context.Context, p Process) error {
 	if p.Stdout == nil {
 		p.Stdout = io.Discard
 	}
-	handler := telemetry.NewHandler(p.Stdout, telemetry.Format(cfg.LogFormat), cfg.LogLevel)
-	logger := slog.New(handler)
-	if p.Logger != nil {
-		p.Logger(logger)
+	base := telemetry.NewHandler(p.Stdout, telemetry.Format(cfg.LogFormat), cfg.LogLevel)
+	o, err := newOperation(ctx, a.contract, cfg, base)
+	if err != nil {
+		return err
 	}
-	group := lifecycle.New(lifecycle.Config{ShutdownTimeout: cfg.ShutdownTimeout, Logger: logger})
+	if p.adopt != nil {
+		p.adopt(o)
+	}
+	cfg.OnReloadError(func(err error) { o.logger.Error("file not reloaded", "error", err) })
+	group := lifecycle.New(lifecycle.Config{ShutdownTimeout: cfg.ShutdownTimeout, DrainDelay: cfg.DrainDelay, Logger: o.logger})
+	group.OnFlush("telemetry", o.telemetry.Shutdown)
+	group.OnStop("debug leases", func() error { o.leases.Close("shutdown"); return nil })
 	rt := &Runtime{
-		Config: cfg, Logger: logger, group: group, names: make(map[string]bool),
-		checks: health.New(health.Config{Ready: group.Ready, Logger: logger}),
+		Config: cfg, Logger: o.logger, operation: o, group: group, names: make(map[string]bool),
+		checks: health.New(health.Config{
+			Ready: group.Ready, Started: func() bool { return group.State() >= lifecycle.Ready },
+			Version: a.contract.API.Version, Logger: o.logger,
+		}),
 	}
 	return group.Run(ctx, force, func(ctx context.Context) error {
-		return a.start(ctx, rt, handler, lacking, p.Started)
+		return a.start(o.clue.BaseContext(ctx), rt, lacking, p)
 	})
 }
 
@@ -72,74 +82,91 @@ func (a *App) load(environ []string) (cfg *config.Config, lacking, err error) {
 	return nil, nil, err
 }
 
-// start brings everything up, in order: the listener first, so that an address
+// start brings everything up, in order: the listeners first, so that an address
 // in use is noticed before anything is touched; requests last.
-func (a *App) start(ctx context.Context, rt *Runtime, log *telemetry.Handler, lacking error, started func(string)) error {
+func (a *App) start(ctx context.Context, rt *Runtime, lacking error, p Process) error {
+	files, err := rt.Config.OpenTLS()
+	if err != nil {
+		return err
+	}
 	ln, err := lifecycle.Listen(ctx, rt.Config.HTTPAddr, "HTTP_ADDR")
 	if err != nil {
 		return err
 	}
-	srv, h, err := a.assemble(ctx, rt, log, lacking)
+	if err := a.serveAdmin(ctx, rt, files, p.Environ); err != nil {
+		return errors.Join(err, ln.Close())
+	}
+	h, err := a.assemble(ctx, rt, lacking)
 	if err != nil {
+		return errors.Join(err, ln.Close())
+	}
+	if err := rt.operation.observe(rt, h, files); err != nil {
 		return errors.Join(err, ln.Close())
 	}
 	go func() { // streams would last as long as the shutdown may
 		<-rt.group.Drain()
 		h.CloseStreams()
 	}()
-	secure := srv.TLSConfig != nil
-	if err := rt.group.Serve("http", ln, srv); err != nil {
+	if err := rt.group.Serve("http", ln, rt.server(h, files)); err != nil {
 		return err
 	}
 	rt.Logger.Info("serving", "service", a.contract.API.Name, "version", a.contract.API.Version,
-		"address", ln.Addr().String(), "tls", secure)
-	if started != nil {
-		started(ln.Addr().String())
+		"address", ln.Addr().String(), "tls", files.Public() != nil, "admin", text(rt.admin))
+	if p.Started != nil {
+		p.Started(ln.Addr().String())
 	}
 	return nil
 }
 
-// assemble builds the services and the server around them.
-func (a *App) assemble(ctx context.Context, rt *Runtime, log *telemetry.Handler, lacking error) (*http.Server, *HTTP, error) {
-	tlsConfig, err := rt.Config.TLS()
-	if err != nil {
-		return nil, nil, err
-	}
+// assemble builds the services and mounts them.
+func (a *App) assemble(ctx context.Context, rt *Runtime, lacking error) (*HTTP, error) {
 	v, err := rt.verifiers(a.contract.Schemes)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
+	o := rt.operation
 	h, err := transport.New(transport.Config{
-		Contract: a.contract, Verifiers: v, Logger: rt.Logger,
+		Contract: a.contract, Verifiers: v, Logger: slog.New(o.out), Telemetry: o.telemetry, Leases: o.leases,
+		Context: o.clue.Context, Audit: o.audited, TrustedProxies: rt.Config.TrustedProxies,
 		ReadTimeout: rt.Config.ReadTimeout, WriteTimeout: rt.Config.WriteTimeout, Draining: rt.group.Draining,
 	})
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	if err := a.mount(ctx, rt, h); err != nil {
-		return nil, nil, fmt.Errorf("build services: %w", err)
+		return nil, fmt.Errorf("build services: %w", err)
 	}
 	if err := rt.dependencies(a.contract); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	h.Plain(http.MethodGet, "/livez", rt.checks.Live())
-	h.Plain(http.MethodGet, "/readyz", rt.checks.Readiness())
+	for path, probe := range map[string]http.Handler{
+		"/livez": rt.checks.Live(), "/readyz": rt.checks.Readiness(), "/startupz": rt.checks.Startup(), "/healthz": rt.checks.Clue(),
+	} {
+		h.Plain(http.MethodGet, path, probe)
+	}
 	if err := h.Ready(); err != nil {
-		return nil, nil, errors.Join(err, lacking)
+		return nil, errors.Join(err, lacking)
 	}
 	warnUndeclared(rt.Logger, a.contract)
+	return h, nil
+}
+
+// server returns the public server. net/http's ReadTimeout is not set: it would
+// end requests under way; package transport bounds the reading of bodies.
+func (rt *Runtime) server(h *HTTP, files *config.TLS) *http.Server {
 	c := rt.Config
 	return &http.Server{
 		Handler:           h,
-		TLSConfig:         tlsConfig,
+		TLSConfig:         files.Public(),
 		ReadHeaderTimeout: c.ReadHeaderTimeout,
 		WriteTimeout:      c.WriteTimeout,
 		IdleTimeout:       c.IdleTimeout,
 		MaxHeaderBytes:    int(c.MaxHeaderBytes),
+		BaseContext:       func(net.Listener) context.Context { return rt.operation.clue.BaseContext(context.Background()) },
 		// OPTIONS * shall not bypass the log either.
 		DisableGeneralOptionsHandler: true,
-		ErrorLog:                     slog.NewLogLogger(log, slog.LevelWarn),
-	}, h, nil
+		ErrorLog:                     slog.NewLogLogger(rt.Logger.Handler(), slog.LevelWarn),
+	}
 }
 
 // warnUndeclared names the methods that are open because the design says

@@ -5,7 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/aguada-dev/aguada/auth/jwt"
 	"github.com/aguada-dev/aguada/config"
 	"github.com/aguada-dev/aguada/health"
 	"github.com/aguada-dev/aguada/lifecycle"
@@ -19,6 +24,10 @@ type Runtime struct {
 	// Logger writes to the service's log. It is never nil.
 	Logger *slog.Logger
 
+	operation *operation
+	admin     net.Addr // of the private port; nil if it is off
+
+	keys   *jwt.KeySet // nil without tokens
 	group  *lifecycle.Group
 	checks *health.Checks
 	names  map[string]bool // of the checks
@@ -37,6 +46,14 @@ func (rt *Runtime) Check(name string, check func(context.Context) error) {
 // Functions run in reverse order of registration, within SHUTDOWN_TIMEOUT; also
 // when the start fails after the registration.
 func (rt *Runtime) OnStop(name string, stop func() error) { rt.group.OnStop(name, stop) }
+
+// Tracer returns a tracer for the named scope, usually the import path of the
+// caller. No global has to be set for it.
+func (rt *Runtime) Tracer(name string) trace.Tracer { return rt.operation.telemetry.Tracer(name) }
+
+// Meter returns a meter for the named scope. What it measures is exported, and
+// is at /metrics of the private port.
+func (rt *Runtime) Meter(name string) metric.Meter { return rt.operation.telemetry.Meter(name) }
 
 // Draining returns a channel that is closed when the service begins to stop,
 // for streams, which would otherwise last as long as the shutdown may.

@@ -93,5 +93,6 @@ func (rt *Runtime) keySet(c *config.Config) (*jwt.KeySet, error) {
 	}
 	rt.OnStop(keySetCheck, keys.Close)
 	rt.checks.Add(keySetCheck, keys.Ready)
+	rt.keys = keys
 	return keys, nil
 }

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -14,7 +15,6 @@ import (
 
 const (
 	maxLeeway = 5 * time.Minute
-	minPepper = 16 // bytes
 	upstream  = "upstream"
 )
 
@@ -30,12 +30,20 @@ func (l *loader) check(cfg *Config, needs Needs) {
 		if f.ours && l.files[f.name] == "" && blank(l.env[f.name]) {
 			l.refuse(f.name, "has a blank at one end or a control character", "remove it")
 		}
+		if n := f.least(); f.ours && l.env[f.name] != "" && len(l.env[f.name]) < n {
+			l.refuse(f.name, fmt.Sprintf("is shorter than %d bytes", n), "set it to 32 random bytes")
+		}
+		if f.sf.Tag.Get("nofile") != "" && f.ours && l.env[f.name+fileSuffix] != "" {
+			l.refuse(f.name+fileSuffix, "is set, but OpenTelemetry reads no file", "set "+f.name+" itself")
+		}
 	}
 	l.checkHTTP(cfg)
+	l.checkAdmin(cfg)
 	l.checkTLS(cfg)
 	l.checkLog(cfg)
 	l.checkCredentials(cfg, needs)
 	l.checkTokens(cfg, needs)
+	l.checkOTel(cfg)
 	if needs.Database && cfg.DatabaseURL.IsZero() {
 		l.missing("DATABASE_URL")
 	}
@@ -48,9 +56,8 @@ func blank(s string) bool {
 func (l *loader) checkHTTP(cfg *Config) {
 	if v, set := l.env["HTTP_ADDR"]; set && v == "" {
 		l.refuse("HTTP_ADDR", "is set to nothing", "unset it, or set it to host:port, such as 127.0.0.1:8080")
-	} else if _, ok := splitAddress(cfg.HTTPAddr); !ok {
-		l.refuse("HTTP_ADDR", "is not an address", "set it to host:port with a port from 0 to 65535, such as 127.0.0.1:8080 or :8080")
 	}
+	l.checkAddress("HTTP_ADDR", cfg.HTTPAddr)
 	for _, d := range []struct {
 		name  string
 		value time.Duration
@@ -63,9 +70,43 @@ func (l *loader) checkHTTP(cfg *Config) {
 			l.refuse(d.name, "is not more than 0", "set it to a duration, such as 30s")
 		}
 	}
+	if cfg.DrainDelay < 0 || cfg.DrainDelay >= cfg.ShutdownTimeout && !l.refused("SHUTDOWN_TIMEOUT") {
+		l.refuse("DRAIN_DELAY", "is not between 0s and SHUTDOWN_TIMEOUT, of which it is a part", "set it to a shorter duration, such as 5s")
+	}
+	for _, p := range cfg.TrustedProxies {
+		if p.Bits() == 0 {
+			l.refuse("TRUSTED_PROXIES", "holds a network of all addresses, so that every client could forge its own", "list the networks of the proxies")
+		}
+	}
 	if cfg.MaxHeaderBytes <= 0 || cfg.MaxHeaderBytes > 1<<30 {
 		l.refuse("MAX_HEADER_BYTES", "is not between 1 byte and 1GiB", "set it to a size, such as 1MiB")
 	}
+}
+
+// checkAdmin judges who reaches the private port.
+func (l *loader) checkAdmin(cfg *Config) {
+	if v, set := l.env["ADMIN_ADDR"]; set && v == "" {
+		cfg.AdminAddr = "" // package env took the default
+		l.fields[l.index("ADMIN_ADDR")].value = ""
+		return
+	}
+	l.checkAddress("ADMIN_ADDR", cfg.AdminAddr)
+	if exposed(cfg.AdminAddr) && cfg.AdminToken.IsZero() && cfg.AdminClientCAFile == "" && !l.refused("ADMIN_TOKEN"+fileSuffix) {
+		l.refuse("ADMIN_ADDR", "would let everybody operate the service",
+			"set ADMIN_TOKEN (or ADMIN_TOKEN_FILE) or ADMIN_CLIENT_CA_FILE, or listen on 127.0.0.1")
+	}
+}
+
+func (l *loader) checkAddress(name, addr string) {
+	if _, ok := splitAddress(addr); !ok {
+		l.refuse(name, "is not an address", "set it to host:port with a port from 0 to 65535, such as 127.0.0.1:8080 or :8080")
+	}
+}
+
+// exposed reports whether other machines reach a listener on addr.
+func exposed(addr string) bool {
+	host, ok := splitAddress(addr)
+	return ok && !loopback(host)
 }
 
 // splitAddress returns the host of a listener's address.
@@ -126,11 +167,7 @@ func (l *loader) checkCredentials(cfg *Config, needs Needs) {
 	if needs.APIKey && cfg.AuthAPIKeysFile == "" {
 		l.refuse("AUTH_API_KEYS_FILE", "is not set, and the design uses API keys", "set it to the path of a file of API keys")
 	}
-	pepper := cfg.AuthAPIKeysPepper
-	switch {
-	case !pepper.IsZero() && len(pepper.Reveal()) < minPepper:
-		l.refuse("AUTH_API_KEYS_PEPPER", "is shorter than 16 bytes", "set it to 32 random bytes")
-	case needs.APIKey && pepper.IsZero() && !l.refused("AUTH_API_KEYS_PEPPER"+fileSuffix):
+	if needs.APIKey && cfg.AuthAPIKeysPepper.IsZero() && !l.refused("AUTH_API_KEYS_PEPPER"+fileSuffix) {
 		l.refuse("AUTH_API_KEYS_PEPPER", "is not set, and the design uses API keys",
 			"set it, or AUTH_API_KEYS_PEPPER_FILE to a file that holds it")
 	}

@@ -21,11 +21,13 @@ import (
 )
 
 // Config is Aguada's own part of a service's settings. It is printed safely:
-// what is secret in it is of type [Secret]. Those are DATABASE_URL, which
-// usually holds a password, and AUTH_API_KEYS_PEPPER; names of files and
-// addresses of issuers are not secret.
+// what is secret in it is of type [Secret], such as DATABASE_URL, which
+// usually holds a password; names of files and addresses of issuers are not
+// secret. Networks is a list of prefixes, so that it is assigned to a
+// []netip.Prefix as it is.
 //
-// The tag kind names the form of a value in the reference, doc its meaning.
+// The tag kind names the form of a value in the reference, doc its meaning;
+// least is the number of bytes that a secret must have.
 type Config struct {
 	// HTTP: the public listener, and the limits of net/http's server.
 
@@ -35,16 +37,25 @@ type Config struct {
 	WriteTimeout      time.Duration `env:"WRITE_TIMEOUT" envDefault:"60s" doc:"longest time to answer a request; streams are exempt"`
 	IdleTimeout       time.Duration `env:"IDLE_TIMEOUT" envDefault:"120s" doc:"longest time that a connection is kept between requests"`
 	MaxHeaderBytes    Size          `env:"MAX_HEADER_BYTES" envDefault:"1MiB" doc:"largest request header"`
+	TrustedProxies    Networks      `env:"TRUSTED_PROXIES" kind:"list of networks" doc:"networks (10.0.0.0/8) and addresses of the proxies whose X-Forwarded-For is believed"`
+
+	// The private port.
+
+	AdminAddr         string `env:"ADMIN_ADDR" envDefault:"127.0.0.1:8082" kind:"address" doc:"address of the private port, which is off if this is set to nothing; beyond loopback it needs TLS like HTTP_ADDR, and ADMIN_TOKEN or ADMIN_CLIENT_CA_FILE"`
+	AdminToken        Secret `env:"ADMIN_TOKEN" least:"16" doc:"bearer token of the private port: 16 bytes at least, 32 random ones recommended"`
+	AdminClientCAFile string `env:"ADMIN_CLIENT_CA_FILE" kind:"file" doc:"PEM authorities whose certificates every client of the private port must present"`
 
 	// TLS.
 
 	TLSCertFile     string `env:"TLS_CERT_FILE" kind:"file" doc:"PEM certificate chain of the public listener; goes with TLS_KEY_FILE"`
 	TLSKeyFile      string `env:"TLS_KEY_FILE" kind:"file" doc:"PEM private key of the certificate"`
-	TLSClientCAFile string `env:"TLS_CLIENT_CA_FILE" kind:"file" doc:"PEM authorities whose certificates every client must present (mTLS)"`
+	TLSClientCAFile string `env:"TLS_CLIENT_CA_FILE" kind:"file" doc:"PEM authorities whose certificates every client of the public listener must present (mTLS)"`
 	TLSMode         string `env:"TLS_MODE" kind:"upstream" doc:"upstream: a proxy in front of the service ends TLS"`
 
 	// Log.
 
+	// LogLevel is the level at the start. A level that changes later is a
+	// slog.LevelVar that was set to it.
 	LogLevel  slog.Level `env:"LOG_LEVEL" envDefault:"info" kind:"debug|info|warn|error" doc:"least level that is logged"`
 	LogFormat string     `env:"LOG_FORMAT" envDefault:"auto" kind:"auto|json|terminal" doc:"form of the log; auto is terminal on a terminal, otherwise json"`
 
@@ -55,18 +66,28 @@ type Config struct {
 	// Shutdown.
 
 	ShutdownTimeout time.Duration `env:"SHUTDOWN_TIMEOUT" envDefault:"30s" doc:"one budget for everything between the signal and the exit"`
+	DrainDelay      time.Duration `env:"DRAIN_DELAY" envDefault:"0s" doc:"part of that budget in which requests are still accepted, for load balancers to notice that the service is no longer ready"`
+
+	// Telemetry.
+
+	// They are 0 where they are not set.
+	TracesPerSecond       int `env:"TRACES_PER_SECOND" doc:"most traces that are begun in a second, 100 unless OTEL_TRACES_SAMPLER says otherwise"`
+	ParentTracesPerSecond int `env:"PARENT_TRACES_PER_SECOND" doc:"most traces that are continued in a second because their callers recorded them, no bound by default; for a service that strangers call"`
+	OTel                  OTel
 
 	// Auth.
 
 	AuthUsersFile     string        `env:"AUTH_USERS_FILE" kind:"file" doc:"users of Basic authentication, one name:argon2id-hash per line"`
 	AuthAPIKeysFile   string        `env:"AUTH_API_KEYS_FILE" kind:"file" doc:"API keys, as HMACs"`
-	AuthAPIKeysPepper Secret        `env:"AUTH_API_KEYS_PEPPER" doc:"key of the API keys' HMACs: 16 bytes at least, 32 random ones recommended"`
+	AuthAPIKeysPepper Secret        `env:"AUTH_API_KEYS_PEPPER" least:"16" doc:"key of the API keys' HMACs: 16 bytes at least, 32 random ones recommended"`
 	AuthIssuer        string        `env:"AUTH_ISSUER" kind:"text" doc:"who issues tokens (iss)"`
 	AuthAudience      string        `env:"AUTH_AUDIENCE" kind:"text" doc:"whom tokens must be meant for (aud)"`
 	AuthJWKSFile      string        `env:"AUTH_JWKS_FILE" kind:"file" doc:"the issuer's key set, from a file"`
 	AuthJWKSURL       string        `env:"AUTH_JWKS_URL" kind:"url" doc:"the issuer's key set, from an https URL"`
 	AuthAlgorithms    []string      `env:"AUTH_ALGORITHMS" envDefault:"RS256,ES256,EdDSA" kind:"list" doc:"signature algorithms that tokens may use"`
 	AuthLeeway        time.Duration `env:"AUTH_LEEWAY" envDefault:"30s" doc:"clock difference that is forgiven in a token's times, 5m at most"`
+
+	reporter *reporter // of files that are followed
 }
 
 // Needs is what a design asks of the configuration. Its zero value asks for
@@ -85,7 +106,8 @@ type Needs struct {
 // way to write ,required, and doc for the reference.
 //
 // The value of a variable that is read into a [Secret] may come from the file
-// that NAME_FILE names instead; one newline at its end is dropped.
+// that NAME_FILE names instead; one newline at its end is dropped. The secret
+// follows a regular file that changes; see [Config.OnReloadError].
 //
 // A struct with a method Validate() error is asked once its fields are valid;
 // what it returns (errors.Join for several) stands among the other problems,
@@ -100,4 +122,14 @@ func Load(environ []string, needs Needs, extra ...any) (*Config, error) {
 		return nil, &Error{Problems: l.problems}
 	}
 	return cfg, nil
+}
+
+// OnReloadError has f called, in whatever goroutine it happens, with the reason
+// why a secret's or a certificate's changed file was not taken: once for each
+// reason. The old content stays in use. Before the first call such reasons are
+// lost. A Config that Load has not made reports nothing.
+func (c *Config) OnReloadError(f func(error)) {
+	if c.reporter != nil {
+		c.reporter.f.Store(&f)
+	}
 }

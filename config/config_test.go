@@ -4,19 +4,26 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"os"
 	"path/filepath"
-	"reflect"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/aguada-dev/aguada/config"
 )
 
 var all = config.Needs{Basic: true, APIKey: true, Token: true, Database: true}
+
+// plain compares configurations by what they say.
+var plain = []cmp.Option{
+	cmpopts.IgnoreUnexported(config.Config{}),
+	cmp.Comparer(func(a, b netip.Prefix) bool { return a == b }),
+}
 
 // write returns the path of a file with the text.
 func write(t *testing.T, text string) string {
@@ -70,12 +77,19 @@ func TestDefaults(t *testing.T) {
 		WriteTimeout:      time.Minute,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    1 << 20,
-		LogFormat:         "auto",
-		ShutdownTimeout:   30 * time.Second,
-		AuthAlgorithms:    []string{"RS256", "ES256", "EdDSA"},
-		AuthLeeway:        30 * time.Second,
+		AdminAddr:         "127.0.0.1:8082",
+		OTel: config.OTel{
+			Protocol: "http/protobuf", Timeout: 10000,
+			SpanDelay: 5000, SpanTimeout: 30000, SpanQueue: 2048, SpanBatch: 512,
+			LogDelay: 1000, LogTimeout: 30000, LogQueue: 2048, LogBatch: 512,
+			MetricInterval: 60000, MetricTimeout: 30000,
+		},
+		LogFormat:       "auto",
+		ShutdownTimeout: 30 * time.Second,
+		AuthAlgorithms:  []string{"RS256", "ES256", "EdDSA"},
+		AuthLeeway:      30 * time.Second,
 	}
-	if diff := cmp.Diff(want, cfg); diff != "" {
+	if diff := cmp.Diff(want, cfg, plain...); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
@@ -90,6 +104,17 @@ func TestEverythingSet(t *testing.T) {
 		"AUTH_USERS_FILE=" + users, "AUTH_API_KEYS_FILE=" + keys, "AUTH_API_KEYS_PEPPER=0123456789abcdef",
 		"AUTH_ISSUER=https://id.example", "AUTH_AUDIENCE=shop", "AUTH_JWKS_FILE=" + jwks,
 		"AUTH_ALGORITHMS=ES256, PS512", "AUTH_LEEWAY=0s",
+		"ADMIN_ADDR=:8082", "ADMIN_TOKEN=0123456789abcdef", "ADMIN_CLIENT_CA_FILE=" + cert, "DRAIN_DELAY=4s",
+		"TRUSTED_PROXIES=10.0.0.0/8, 192.0.2.1,fd00::/8,::ffff:192.0.2.2", "PARENT_TRACES_PER_SECOND=7", "OTEL_SDK_DISABLED=false", "OTEL_SERVICE_NAME=shop", "OTEL_RESOURCE_ATTRIBUTES=a=b,c.d=%20",
+		"OTEL_TRACES_SAMPLER=parentbased_traceidratio", "OTEL_TRACES_SAMPLER_ARG=0.1",
+		"OTEL_TRACES_EXPORTER=console", "OTEL_METRICS_EXPORTER=none", "OTEL_LOGS_EXPORTER=none",
+		"OTEL_EXPORTER_OTLP_ENDPOINT=http://otel:4318", "OTEL_EXPORTER_OTLP_PROTOCOL=grpc", "OTEL_EXPORTER_OTLP_HEADERS=a=b, c=d%20e",
+		"OTEL_EXPORTER_OTLP_COMPRESSION=gzip", "OTEL_EXPORTER_OTLP_TIMEOUT=1", "OTEL_EXPORTER_OTLP_CERTIFICATE=" + cert,
+		"OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE=" + cert, "OTEL_EXPORTER_OTLP_CLIENT_KEY=" + key,
+		"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=https://t/v1/traces", "OTEL_EXPORTER_OTLP_METRICS_PROTOCOL=grpc", "OTEL_EXPORTER_OTLP_LOGS_HEADERS=k=v",
+		"OTEL_BSP_SCHEDULE_DELAY=2", "OTEL_BSP_EXPORT_TIMEOUT=3", "OTEL_BSP_MAX_QUEUE_SIZE=5", "OTEL_BSP_MAX_EXPORT_BATCH_SIZE=4",
+		"OTEL_BLRP_SCHEDULE_DELAY=6", "OTEL_BLRP_EXPORT_TIMEOUT=7", "OTEL_BLRP_MAX_QUEUE_SIZE=9", "OTEL_BLRP_MAX_EXPORT_BATCH_SIZE=8",
+		"OTEL_METRIC_EXPORT_INTERVAL=10", "OTEL_METRIC_EXPORT_TIMEOUT=11",
 	}, all)
 	if err != nil {
 		t.Fatal(err)
@@ -101,18 +126,41 @@ func TestEverythingSet(t *testing.T) {
 		ShutdownTimeout: 5 * time.Second, AuthUsersFile: users, AuthAPIKeysFile: keys,
 		AuthAPIKeysPepper: config.NewSecret("0123456789abcdef"), AuthIssuer: "https://id.example", AuthAudience: "shop",
 		AuthJWKSFile: jwks, AuthAlgorithms: []string{"ES256", "PS512"},
+		AdminAddr: ":8082", AdminToken: config.NewSecret("0123456789abcdef"), AdminClientCAFile: cert, DrainDelay: 4 * time.Second,
+		TrustedProxies: config.Networks{
+			netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("192.0.2.1/32"),
+			netip.MustParsePrefix("fd00::/8"), netip.MustParsePrefix("192.0.2.2/32"),
+		},
+		ParentTracesPerSecond: 7,
+		OTel: config.OTel{
+			Disabled: "false", ServiceName: "shop", ResourceAttributes: "a=b,c.d=%20", Sampler: "parentbased_traceidratio", SamplerArg: "0.1",
+			TracesExporter: "console", MetricsExporter: "none", LogsExporter: "none",
+			Endpoint: "http://otel:4318", Protocol: "grpc", Headers: config.NewSecret("a=b, c=d%20e"), Compression: "gzip", Timeout: 1,
+			Certificate: cert, ClientCertificate: cert, ClientKey: key, Traces: config.Signal{Endpoint: "https://t/v1/traces"},
+			Metrics: config.Signal{Protocol: "grpc"}, Logs: config.Signal{Headers: config.NewSecret("k=v")},
+			SpanDelay: 2, SpanTimeout: 3, SpanQueue: 5, SpanBatch: 4, LogDelay: 6, LogTimeout: 7, LogQueue: 9, LogBatch: 8,
+			MetricInterval: 10, MetricTimeout: 11,
+		},
 	}
-	if diff := cmp.Diff(want, cfg); diff != "" {
+	if diff := cmp.Diff(want, cfg, plain...); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	if c, err := cfg.TLS(); err != nil || c == nil || c.ClientCAs == nil || len(c.Certificates) != 1 {
-		t.Errorf("TLS: %v, %v", c, err)
-	}
-	if err := os.Remove(key); err != nil {
+}
+
+// The private port is off where its variable is set to nothing.
+func TestNoPrivatePort(t *testing.T) {
+	environ := []string{"HTTP_ADDR=localhost:1", "ADMIN_ADDR="}
+	cfg, err := config.Load(environ, config.Needs{})
+	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := cfg.TLS(); err == nil {
-		t.Error("TLS works without the key")
+	if cfg.AdminAddr != "" {
+		t.Errorf("ADMIN_ADDR is %q", cfg.AdminAddr)
+	}
+	for _, r := range config.Reference(environ, config.Needs{}) {
+		if r.Name == "ADMIN_ADDR" && (r.Value != "" || r.Source != "environment") {
+			t.Errorf("%+v", r)
+		}
 	}
 }
 
@@ -120,7 +168,7 @@ func TestEverythingSet(t *testing.T) {
 func TestValidation(t *testing.T) {
 	cert, key := pair(t)
 	_, otherKey := pair(t)
-	dir, file := t.TempDir(), write(t, "x")
+	dir, file, token := t.TempDir(), write(t, "x"), write(t, "0123456789abcdef\n")
 	local := "HTTP_ADDR=localhost:1"
 	for _, test := range []struct {
 		env  string // separated by blanks; local is added unless HTTP_ADDR is set
@@ -187,7 +235,57 @@ func TestValidation(t *testing.T) {
 		{"AUTH_LEEWAY=5m", ""},
 		{"AUTH_LEEWAY=5m1s", "AUTH_LEEWAY: is not between"},
 		{"AUTH_LEEWAY=-1s", "AUTH_LEEWAY: is not between"},
-		{"HTTP_ADR=:1", ""}, // not ours: not judged
+		{"SHUTDOWN_TIMEOUT=5s DRAIN_DELAY=4s", ""},
+		{"SHUTDOWN_TIMEOUT=5s DRAIN_DELAY=5s", "DRAIN_DELAY: is not between 0s and SHUTDOWN_TIMEOUT"},
+		{"DRAIN_DELAY=-1s", "DRAIN_DELAY: is not between"},
+		{"TRUSTED_PROXIES=10.0.0.0/8", ""},
+		{"TRUSTED_PROXIES=10.0.0.1/8", "TRUSTED_PROXIES: is not"},
+		{"TRUSTED_PROXIES=proxy.example", "TRUSTED_PROXIES: is not"},
+		{"TRUSTED_PROXIES=10.0.0.0/8,", "TRUSTED_PROXIES: is not"},
+		{"TRUSTED_PROXIES=::ffff:10.0.0.0/104", "TRUSTED_PROXIES: is not"},
+		{"TRUSTED_PROXIES=fe80::1%eth0", "TRUSTED_PROXIES: is not"},
+		{"TRUSTED_PROXIES=0.0.0.0/0", "TRUSTED_PROXIES: every client could forge"},
+		{"ADMIN_ADDR=", ""},
+		{"ADMIN_ADDR=8082", "ADMIN_ADDR: is not an address"},
+		{"ADMIN_ADDR=:8082 TLS_MODE=upstream", "ADMIN_ADDR: would let everybody operate"},
+		{"ADMIN_ADDR=:8082 TLS_MODE=upstream ADMIN_TOKEN=0123456789abcdef", ""},
+		{"ADMIN_ADDR=:8082 TLS_MODE=upstream ADMIN_TOKEN=0123456789abcde", "ADMIN_TOKEN: is shorter than 16 bytes"},
+		{"ADMIN_ADDR=:8082 TLS_MODE=upstream ADMIN_TOKEN_FILE=" + token, ""},
+		{"ADMIN_ADDR=:8082 TLS_MODE=upstream ADMIN_TOKEN_FILE=/absent", "ADMIN_TOKEN_FILE: does not exist"},
+		{"ADMIN_ADDR=:8082 TLS_MODE=upstream ADMIN_CLIENT_CA_FILE=" + cert, "ADMIN_CLIENT_CA_FILE: TLS_CERT_FILE is not"},
+		{"ADMIN_ADDR=:8082 ADMIN_TOKEN=0123456789abcdef", "ADMIN_ADDR: would serve plain HTTP"},
+		{"ADMIN_ADDR=:8082 TLS_CERT_FILE=" + cert + " TLS_KEY_FILE=" + key, "ADMIN_ADDR: would let everybody operate"},
+		{"ADMIN_ADDR=:8082 TLS_CLIENT_CA_FILE=" + cert + " TLS_CERT_FILE=" + cert + " TLS_KEY_FILE=" + key, "ADMIN_ADDR: would let everybody operate"},
+		{"ADMIN_ADDR=:8082 ADMIN_CLIENT_CA_FILE=" + cert + " TLS_CERT_FILE=" + cert + " TLS_KEY_FILE=" + key, ""},
+		{"TRACES_PER_SECOND=0", "TRACES_PER_SECOND: is not more than 0"},
+		{"TRACES_PER_SECOND=5", ""},
+		{"TRACES_PER_SECOND=5 OTEL_TRACES_SAMPLER=always_on", "TRACES_PER_SECOND: unset one of them"},
+		{"OTEL_TRACES_SAMPLER=always_off", ""},
+		{"OTEL_TRACES_SAMPLER=ratio", "OTEL_TRACES_SAMPLER: is not a sampler"},
+		{"OTEL_TRACES_SAMPLER=traceidratio", "OTEL_TRACES_SAMPLER_ARG: is not set"},
+		{"OTEL_TRACES_SAMPLER=traceidratio OTEL_TRACES_SAMPLER_ARG=1.1", "OTEL_TRACES_SAMPLER_ARG: is not a share"},
+		{"OTEL_TRACES_SAMPLER=traceidratio OTEL_TRACES_SAMPLER_ARG=NaN", "OTEL_TRACES_SAMPLER_ARG: is not a share"},
+		{"OTEL_TRACES_SAMPLER_ARG=0.1", "OTEL_TRACES_SAMPLER_ARG: takes no share"},
+		{"PARENT_TRACES_PER_SECOND=0", "PARENT_TRACES_PER_SECOND: is not more than 0"},
+		{"OTEL_SDK_DISABLED=1", "OTEL_SDK_DISABLED: choose from true, false"},
+		{"OTEL_METRICS_EXPORTER=prometheus", ""},
+		{"OTEL_TRACES_EXPORTER=jaeger", "OTEL_TRACES_EXPORTER: choose from otlp, console, none"},
+		{"OTEL_EXPORTER_OTLP_PROTOCOL=http/json", "OTEL_EXPORTER_OTLP_PROTOCOL: choose from"},
+		{"OTEL_EXPORTER_OTLP_LOGS_PROTOCOL=http", "OTEL_EXPORTER_OTLP_LOGS_PROTOCOL: choose from"},
+		{"OTEL_EXPORTER_OTLP_ENDPOINT=localhost:4317", "OTEL_EXPORTER_OTLP_ENDPOINT: is not the URL"},
+		{"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=http://u:p@h", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: is not the URL"},
+		{"OTEL_EXPORTER_OTLP_HEADERS=Bearer", "OTEL_EXPORTER_OTLP_HEADERS: is not a list of names and values"},
+		{"OTEL_EXPORTER_OTLP_HEADERS=a=%zz", "OTEL_EXPORTER_OTLP_HEADERS: is not a list of names and values"},
+		{"OTEL_EXPORTER_OTLP_HEADERS_FILE=" + file, "OTEL_EXPORTER_OTLP_HEADERS_FILE: OpenTelemetry reads no file"},
+		{"OTEL_RESOURCE_ATTRIBUTES=a", "OTEL_RESOURCE_ATTRIBUTES: is not a list"},
+		{"OTEL_EXPORTER_OTLP_TIMEOUT=10s", "OTEL_EXPORTER_OTLP_TIMEOUT: is not a whole number"},
+		{"OTEL_EXPORTER_OTLP_TIMEOUT=-1", "OTEL_EXPORTER_OTLP_TIMEOUT: is not more than 0"},
+		{"OTEL_EXPORTER_OTLP_CERTIFICATE=/absent", "OTEL_EXPORTER_OTLP_CERTIFICATE: does not exist"},
+		{"OTEL_EXPORTER_OTLP_CLIENT_KEY=" + key, "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE: set both"},
+		{"OTEL_BSP_MAX_QUEUE_SIZE=1", "OTEL_BSP_MAX_EXPORT_BATCH_SIZE: is more than OTEL_BSP_MAX_QUEUE_SIZE"},
+		{"OTEL_BLRP_MAX_EXPORT_BATCH_SIZE=9999", "OTEL_BLRP_MAX_EXPORT_BATCH_SIZE: is more than"},
+		{"OTEL_SPAN_LINK_COUNT_LIMIT=x", ""}, // the SDK's
+		{"HTTP_ADR=:1", ""},                  // not ours: not judged
 	} {
 		environ := strings.Split(test.env, " ")
 		if !strings.HasPrefix(test.env, "HTTP_ADDR") {
@@ -255,12 +353,11 @@ func TestErrorsHoldNoValue(t *testing.T) {
 		Full   string `env:"OWN_FULL,notEmpty"`
 		Old    string `env:"OWN_OLD" required:"true"`
 	}{}
-	environ := []string{"OWN_FULL=", "DATABASE_URL_FILE=/" + secret, "AUTH_API_KEYS_PEPPER=" + secret}
-	for f := range reflect.TypeFor[config.Config]().Fields() {
-		name, _, _ := strings.Cut(f.Tag.Get("env"), ",")
-		switch name {
-		case "DATABASE_URL", "AUTH_API_KEYS_PEPPER":
-		case "AUTH_ISSUER", "AUTH_AUDIENCE":
+	environ := []string{"OWN_FULL=", "DATABASE_URL_FILE=/" + secret, "ADMIN_TOKEN=" + secret, "AUTH_API_KEYS_PEPPER=" + secret}
+	for _, row := range config.Reference(nil, all) {
+		switch name := row.Name; name {
+		case "DATABASE_URL", "AUTH_API_KEYS_PEPPER", "ADMIN_TOKEN":
+		case "AUTH_ISSUER", "AUTH_AUDIENCE", "OTEL_SERVICE_NAME":
 			environ = append(environ, name+"= "+secret)
 		default:
 			environ = append(environ, name+"="+secret)

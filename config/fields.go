@@ -21,6 +21,15 @@ type field struct {
 	ours     bool
 }
 
+// fileable reports whether the value may come from the file of NAME_FILE.
+func (f *field) fileable() bool { return holdsSecret(f.sf.Type) && f.sf.Tag.Get("nofile") == "" }
+
+// least is the number of bytes that the value must have.
+func (f *field) least() int {
+	n, _ := strconv.Atoi(f.sf.Tag.Get("least"))
+	return n
+}
+
 func (f *field) has(option string) bool { return slices.Contains(f.options, option) }
 
 // knownOptions are those of package env's tag.
@@ -28,7 +37,7 @@ var knownOptions = []string{"", "required", "notEmpty", "file", "expand", "init"
 
 // walk calls visit for each variable of a struct, in the order, and under the
 // names, in which package env reads it.
-func (l *loader) walk(v reflect.Value, prefix string, visit func(field)) {
+func (l *loader) walk(v reflect.Value, prefix string, visit func(field, reflect.Value)) {
 	t := v.Type()
 	for i := range t.NumField() {
 		sf, fv := t.Field(i), v.Field(i)
@@ -55,14 +64,14 @@ func (l *loader) walk(v reflect.Value, prefix string, visit func(field)) {
 		f.required = f.has("required") || sf.Tag.Get("required") == "true"
 		f.secret = hidden(f)
 		if name != "" {
-			visit(f)
+			visit(f, fv)
 		}
 		l.descend(fv, f.has("init"), prefix+sf.Tag.Get("envPrefix"), visit)
 	}
 }
 
 // descend walks the structs that a field holds.
-func (l *loader) descend(v reflect.Value, init bool, prefix string, visit func(field)) {
+func (l *loader) descend(v reflect.Value, init bool, prefix string, visit func(field, reflect.Value)) {
 	if v.Kind() == reflect.Pointer {
 		if v.IsNil() && init {
 			v = reflect.New(v.Type().Elem())

@@ -1,10 +1,7 @@
 package config
 
 import (
-	"errors"
 	"fmt"
-	"io"
-	"io/fs"
 	"os"
 	"reflect"
 	"strings"
@@ -21,11 +18,13 @@ type loader struct {
 	files    map[string]string // by variable: the file that its value came from
 	fields   []*field
 	problems []Problem
+	reporter *reporter
 }
 
 // load reads everything, and goes on where something is wrong.
 func load(cfg *Config, environ []string, needs Needs, extra []any) *loader {
-	l := &loader{env: env.ToMap(environ), files: make(map[string]string)}
+	l := &loader{env: env.ToMap(environ), files: make(map[string]string), reporter: new(reporter)}
+	cfg.reporter = l.reporter
 	l.read(cfg, true)
 	for _, e := range extra {
 		l.read(e, false)
@@ -43,8 +42,8 @@ func (l *loader) read(target any, ours bool) {
 		return
 	}
 	v = v.Elem()
-	l.walk(v, "", func(f field) {
-		if holdsSecret(f.sf.Type) {
+	l.walk(v, "", func(f field, _ reflect.Value) {
+		if f.fileable() {
 			l.fromFile(f.name)
 		}
 	})
@@ -54,7 +53,8 @@ func (l *loader) read(target any, ours bool) {
 		OnSet:       func(name string, value any, _ bool) { values[name], _ = value.(string) },
 	})
 	first := len(l.fields)
-	l.walk(v, "", func(f field) { // again: lists of structs have their elements now
+	l.walk(v, "", func(f field, v reflect.Value) { // again: lists of structs have their elements now
+		l.follow(&f, v)
 		f.value, f.ours = values[f.name], ours
 		if ours { // we know which of ours are secret
 			f.secret = holdsSecret(f.sf.Type)
@@ -84,7 +84,7 @@ func (l *loader) explain(fields []*field, err error) {
 		case env.EmptyVarError:
 			l.refuse(err.Key, "is empty", "set it to a value")
 		case env.LoadFileContentError:
-			l.refuse(err.Key, "names a file that "+unreadable(err.Err), "give the path of a readable file")
+			l.refuse(err.Key, wrongFile(err.Err), "give the path of a readable file")
 		case env.NoSupportedTagOptionError: // found by walk
 		default:
 			unknown = true
@@ -111,7 +111,7 @@ func (l *loader) missing(name string) {
 	}
 	fix := "set it"
 	for _, f := range l.fields {
-		if f.name == name && holdsSecret(f.sf.Type) {
+		if f.name == name && f.fileable() {
 			fix = "set it, or " + name + fileSuffix + " to a file that holds it"
 		}
 	}
@@ -135,35 +135,37 @@ func (l *loader) fromFile(name string) {
 		l.refuse(name, "is set, and "+name+fileSuffix+" too", "unset one of them")
 		return
 	}
-	content, err := readSecret(path)
+	content, err := readFile(path)
 	if err != nil {
-		l.refuse(name+fileSuffix, "names a file that "+unreadable(err), "give the path of a readable file")
+		l.refuse(name+fileSuffix, wrongFile(err), "give the path of a readable file")
 		return
 	}
-	text := strings.TrimSuffix(strings.TrimSuffix(string(content), "\n"), "\r")
-	if text == "" {
+	if l.env[name] = secretText(content); l.env[name] == "" {
 		l.refuse(name+fileSuffix, "names a file that is empty", "write the value into the file")
-		return
 	}
-	l.env[name] = text
 }
 
-// maxSecret bounds what is read of a secret's file, which may be a device.
-const maxSecret = 64 << 10
+// secretText returns what a secret's file holds.
+func secretText(content []byte) string {
+	return strings.TrimSuffix(strings.TrimSuffix(string(content), "\n"), "\r")
+}
 
-var errLong = errors.New("longer than 64 KiB")
-
-func readSecret(path string) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
+// follow makes the secret v follow the file that it came from.
+func (l *loader) follow(f *field, v reflect.Value) {
+	if l.files[f.name] == "" || f.sf.Type != secretType {
+		return
 	}
-	defer f.Close()
-	content, err := io.ReadAll(io.LimitReader(f, maxSecret+1))
-	if err == nil && len(content) > maxSecret {
-		err = errLong
+	least := max(f.least(), 1)
+	w, err := watch(l.reporter, f.name+fileSuffix, func(contents [][]byte) (*string, error) {
+		text := secretText(contents[0])
+		if len(text) < least {
+			return nil, fileError("names a file with a value that is too short")
+		}
+		return &text, nil
+	}, l.files[f.name])
+	if err == nil { // else it is no regular file, which stays as it is, or has been refused
+		*v.Addr().Interface().(*Secret) = Secret{func() string { return *w.get() }}
 	}
-	return content, err
 }
 
 // readable refuses a variable whose file cannot be used.
@@ -174,8 +176,7 @@ func (l *loader) readable(name string) {
 	}
 	info, err := os.Stat(path) // first: opening a pipe would wait for its writer
 	if err == nil && !info.Mode().IsRegular() {
-		l.refuse(name, "does not name a regular file", "give the path of a readable file")
-		return
+		err = errIrregular
 	}
 	if err == nil {
 		var f *os.File
@@ -184,23 +185,6 @@ func (l *loader) readable(name string) {
 		}
 	}
 	if err != nil {
-		l.refuse(name, "names a file that "+unreadable(err), "give the path of a readable file")
+		l.refuse(name, wrongFile(err), "give the path of a readable file")
 	}
-}
-
-// unreadable says why a file cannot be read, without its name.
-func unreadable(err error) string {
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return "does not exist"
-	case errors.Is(err, fs.ErrPermission):
-		return "may not be read by this process"
-	case errors.Is(err, errLong):
-		return "is " + errLong.Error()
-	}
-	var path *fs.PathError
-	if errors.As(err, &path) {
-		return "cannot be read (" + path.Err.Error() + ")"
-	}
-	return "cannot be read"
 }

@@ -52,20 +52,20 @@ func (l *loader) refused(variable string) bool {
 
 // sortProblems puts the problems into the order of the fields.
 func (l *loader) sortProblems() {
-	place := make(map[string]int, len(l.fields))
-	for i, f := range l.fields {
-		if _, ok := place[f.name]; !ok {
-			place[f.name] = i
-		}
-	}
 	at := func(p Problem) int {
-		if i, ok := place[p.Variable]; ok {
+		if i := l.index(p.Variable); i < len(l.fields) {
 			return i
 		}
-		if i, ok := place[strings.TrimSuffix(p.Variable, fileSuffix)]; ok {
-			return i
-		}
-		return len(l.fields)
+		return l.index(strings.TrimSuffix(p.Variable, fileSuffix))
 	}
 	slices.SortStableFunc(l.problems, func(a, b Problem) int { return at(a) - at(b) })
+}
+
+// index returns the place of a variable among the fields, or their number.
+func (l *loader) index(variable string) int {
+	i := slices.IndexFunc(l.fields, func(f *field) bool { return f.name == variable })
+	if i < 0 {
+		return len(l.fields)
+	}
+	return i
 }

@@ -66,13 +66,13 @@ func (l *loader) row(f *field, needs Needs) Row {
 		Value:    f.value,
 		Source:   "default",
 	}
-	if holdsSecret(f.sf.Type) {
+	if f.fileable() {
 		r.Meaning = strings.TrimSpace(r.Meaning + " (or " + f.name + fileSuffix + ": a file that holds it)")
 	}
 	if r.Default != "" && (f.secret || hasPassword(r.Default)) {
 		r.Default = redacted
 	}
-	if l.env[f.name] != "" {
+	if v, set := l.env[f.name]; v != "" || set && r.Value == "" {
 		r.Source = "environment"
 		if r.Value == "" {
 			r.Value = l.env[f.name] // it could not be read

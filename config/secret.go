@@ -11,22 +11,24 @@ const redacted = "[redacted]"
 
 // Secret is a text that no printer shows: fmt (every verb), slog, JSON and
 // whatever uses encoding.TextMarshaler write [redacted]. The zero value is the
-// empty secret. Secrets are compared with Equal, not with ==.
+// empty secret. Secrets are compared with Equal; == does not compile.
 type Secret struct {
-	// A pointer, since fmt prints unexported fields of foreign structs
+	// A function, since fmt prints unexported fields of foreign structs
 	// without asking their methods: it finds an address.
-	text *string
+	reveal func() string
 }
 
 // NewSecret returns a secret that holds text.
-func NewSecret(text string) Secret { return Secret{&text} }
+func NewSecret(text string) Secret { return Secret{func() string { return text }} }
 
-// Reveal returns the text itself. It is the only way to it.
+// Reveal returns the text itself. It is the only way to it. A secret that
+// [Load] has read from a file follows it: whoever reveals it each time that it
+// is used needs no restart when it is replaced.
 func (s Secret) Reveal() string {
-	if s.text == nil {
+	if s.reveal == nil {
 		return ""
 	}
-	return *s.text
+	return s.reveal()
 }
 
 // IsZero reports whether the secret is empty.

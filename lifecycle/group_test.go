@@ -160,7 +160,7 @@ func TestServerFails(t *testing.T) {
 }
 
 func TestStates(t *testing.T) {
-	want := []string{"starting", "ready", "draining", "stopped", "State(4)"}
+	want := []string{"starting", "ready", "leaving", "draining", "closing", "flushing", "stopped", "State(7)"}
 	var got []string
 	for s := lifecycle.Starting; s <= lifecycle.Stopped+1; s++ {
 		got = append(got, s.String())

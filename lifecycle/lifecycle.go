@@ -15,9 +15,10 @@
 //		return g.Serve("http", ln, &http.Server{Handler: h})
 //	})
 //
-// When ctx is cancelled the group is no longer ready, servers stop accepting
-// and finish what they have, and the hooks run in reverse order: all of it
-// within one budget. Whatever had to be cut is in the error that Run returns.
+// When ctx is cancelled the group is no longer ready; after Config.DrainDelay
+// servers stop accepting and finish what they have, the hooks run in reverse
+// order, and telemetry is flushed: all of it within one budget. Whatever had to
+// be cut is in the error that Run returns.
 //
 // The package takes contexts, never signals, and ends no process: that is the
 // caller's part.
@@ -43,11 +44,14 @@ type State int32
 const (
 	Starting State = iota // from New until the start function has returned
 	Ready                 // serving
-	Draining              // stopping: what is in flight is being finished
+	Leaving               // no longer ready, but still accepting, for Config.DrainDelay
+	Draining              // what is in flight is being finished
+	Closing               // the hooks of OnStop run
+	Flushing              // the hooks of OnFlush run
 	Stopped               // over
 )
 
-var stateNames = [...]string{"starting", "ready", "draining", "stopped"}
+var stateNames = [...]string{"starting", "ready", "leaving", "draining", "closing", "flushing", "stopped"}
 
 // String returns the state in lower case.
 func (s State) String() string {
@@ -62,6 +66,10 @@ type Config struct {
 	// ShutdownTimeout is the one budget for everything between the first
 	// signal and the return of Run; 0 means DefaultShutdownTimeout.
 	ShutdownTimeout time.Duration
+	// DrainDelay is the part of that budget in which the servers still accept,
+	// though the group is no longer ready, so that load balancers notice
+	// before connections are refused. It ends early where the budget does.
+	DrainDelay time.Duration
 	// Logger gets one line per phase; nil means none.
 	Logger *slog.Logger
 }
@@ -70,6 +78,7 @@ type Config struct {
 // New. Its methods are safe for concurrent use.
 type Group struct {
 	timeout  time.Duration
+	delay    time.Duration
 	log      *slog.Logger
 	state    atomic.Int32
 	draining chan struct{}
@@ -77,7 +86,9 @@ type Group struct {
 
 	mu      sync.Mutex
 	hooks   []hook
+	flushes []hook
 	servers []*server
+	last    []*server // of ServeLast
 }
 
 // New returns a group in state Starting.
@@ -90,6 +101,7 @@ func New(cfg Config) *Group {
 	}
 	return &Group{
 		timeout:  cfg.ShutdownTimeout,
+		delay:    cfg.DrainDelay,
 		log:      cfg.Logger,
 		draining: make(chan struct{}),
 		failed:   make(chan error, 1),
@@ -102,10 +114,11 @@ func (g *Group) State() State { return State(g.state.Load()) }
 // Ready reports whether the group is in state Ready.
 func (g *Group) Ready() bool { return g.State() == Ready }
 
-// Draining reports whether the group has begun to stop.
-func (g *Group) Draining() bool { return g.State() >= Draining }
+// Draining reports whether the group has begun to stop. From then on answers
+// say "Connection: close", and nothing long should be begun.
+func (g *Group) Draining() bool { return g.State() > Ready }
 
-// Drain returns a channel that is closed when the group begins to stop, for
+// Drain returns a channel that is closed when the servers stop accepting, for
 // streams, which would otherwise last as long as the budget.
 func (g *Group) Drain() <-chan struct{} { return g.draining }
 

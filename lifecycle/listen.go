@@ -39,9 +39,11 @@ const (
 	// backlogQuiet is how long no connection must come for the backlog to
 	// count as empty. It covers handshakes that were under way.
 	backlogQuiet = 5 * time.Millisecond
-	// backlogMax bounds the emptying where new connections keep coming,
-	// because they could not be refused.
-	backlogMax = 250 * time.Millisecond
+	// backlogMax bounds the emptying, for a process that is short of CPU.
+	backlogMax = 5 * time.Second
+	// backlogOpen is the bound where new connections keep coming, because
+	// they could not be refused.
+	backlogOpen = 250 * time.Millisecond
 )
 
 // listener hands out tracked connections. After stop, Accept first empties the
@@ -59,9 +61,12 @@ func (l *listener) stop() {
 		_ = l.Close()
 		return
 	}
-	refuseNew(tcp)
+	limit := backlogOpen
+	if refuseNew(tcp) {
+		limit = backlogMax
+	}
 	now := time.Now()
-	l.deadline.Store(now.Add(backlogMax).UnixNano())
+	l.deadline.Store(now.Add(limit).UnixNano())
 	_ = tcp.SetDeadline(now.Add(backlogQuiet))
 }
 
@@ -82,7 +87,13 @@ func (l *listener) Accept() (net.Conn, error) {
 		if l.deadline.Load() == 0 {
 			return nil, err
 		}
-		if errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, net.ErrClosed) {
+		if errors.Is(err, net.ErrClosed) {
+			break
+		}
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			if c := acceptNow(l.Listener.(*net.TCPListener)); c != nil {
+				return l.conns.add(c), nil
+			}
 			break
 		}
 		time.Sleep(backlogQuiet) // out of files, say: those who leave make room

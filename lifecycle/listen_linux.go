@@ -2,6 +2,7 @@ package lifecycle
 
 import (
 	"net"
+	"os"
 	"syscall"
 )
 
@@ -12,8 +13,8 @@ import (
 // Without this, a connection completed between the last accept and the close
 // would be reset together with its request.
 //
-// A system that refuses the filter loses that certainty only.
-func refuseNew(ln *net.TCPListener) {
+// A system that refuses the filter (false) loses that certainty only.
+func refuseNew(ln *net.TCPListener) bool {
 	const (
 		flags = 13 // offset of the TCP flags; the filter sees the TCP header first
 		syn   = 0x02
@@ -26,9 +27,36 @@ func refuseNew(ln *net.TCPListener) {
 	}
 	raw, err := ln.SyscallConn()
 	if err != nil {
-		return
+		return false
 	}
-	_ = raw.Control(func(fd uintptr) {
-		_ = syscall.AttachLsf(int(fd), filter) //nolint:staticcheck // deprecated for x/net/bpf, which needs x/sys to attach
+	var attached error
+	err = raw.Control(func(fd uintptr) {
+		attached = syscall.AttachLsf(int(fd), filter) //nolint:staticcheck // deprecated for x/net/bpf, which needs x/sys to attach
 	})
+	return err == nil && attached == nil
+}
+
+// acceptNow takes a connection out of the backlog without waiting; nil means
+// that none is there. net's Accept does not look once its deadline is over,
+// which it is at once for a process that is short of CPU.
+func acceptNow(ln *net.TCPListener) net.Conn {
+	raw, err := ln.SyscallConn()
+	if err != nil {
+		return nil
+	}
+	var file *os.File
+	_ = raw.Control(func(fd uintptr) {
+		if c, _, err := syscall.Accept4(int(fd), syscall.SOCK_NONBLOCK|syscall.SOCK_CLOEXEC); err == nil {
+			file = os.NewFile(uintptr(c), "")
+		}
+	})
+	if file == nil {
+		return nil
+	}
+	defer file.Close() // FileConn has its own
+	c, err := net.FileConn(file)
+	if err != nil {
+		return nil
+	}
+	return c
 }

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -27,13 +28,22 @@ type tally struct {
 	firstLoss               atomic.Pointer[error]
 }
 
+// errLeaving is the error of a dialer that opens no more connections.
+var errLeaving = errors.New("the service is leaving")
+
 // post sends one request. It returns false when the port is closed.
 func (c *tally) post(client *http.Client, url string) bool {
+	const order = `{"sku":"a"}`
 	// A body without GetBody: net/http must not retry it in secret.
-	body := struct{ io.Reader }{bytes.NewReader([]byte(`{"sku":"a"}`))}
+	body := struct{ io.Reader }{strings.NewReader(order)}
 	req, err := http.NewRequest(http.MethodPost, url, body)
 	if err != nil {
 		panic(err)
+	}
+	if client.Transport.(*http.Transport).ForceAttemptHTTP2 {
+		// HTTP/2 says which requests were not begun (RFC 9113, section 6.8):
+		// clients send those again, on a new connection.
+		req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader(order)), nil }
 	}
 	var reused atomic.Bool
 	req = req.WithContext(traceReuse(req.Context(), &reused))
@@ -45,6 +55,9 @@ func (c *tally) post(client *http.Client, url string) bool {
 	}
 	var opError *net.OpError
 	switch {
+	case errors.Is(err, errLeaving):
+		c.sent.Add(-1)
+		return false
 	case err == nil && resp.StatusCode == http.StatusOK:
 		c.answered.Add(1)
 		if resp.Close {

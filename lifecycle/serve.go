@@ -10,8 +10,12 @@ import (
 	"time"
 )
 
-// sweepEvery is how often a drain looks at the connections.
-const sweepEvery = 10 * time.Millisecond
+const (
+	// sweepEvery is how often a drain looks at the connections.
+	sweepEvery = 10 * time.Millisecond
+	// lastGrace is how long the requests of ServeLast may take in the end.
+	lastGrace = 250 * time.Millisecond
+)
 
 // server is one http.Server of a group.
 type server struct {
@@ -32,6 +36,18 @@ type server struct {
 // Requests are served at once, also in state Starting; a handler that must not
 // be called before the start is over has to ask Ready.
 func (g *Group) Serve(name string, ln net.Listener, srv *http.Server) error {
+	return g.serve(&g.servers, name, ln, srv)
+}
+
+// ServeLast is Serve for what operates the service. It is served until all
+// else is over, also while requests are drained and hooks run, so that a stop
+// can be watched. Then its requests have a moment to end; those that are cut
+// are no error. [Group.InFlight] does not count them.
+func (g *Group) ServeLast(name string, ln net.Listener, srv *http.Server) error {
+	return g.serve(&g.last, name, ln, srv)
+}
+
+func (g *Group) serve(to *[]*server, name string, ln net.Listener, srv *http.Server) error {
 	set := &conns{all: make(map[*conn]struct{})}
 	s := &server{
 		name:  name,
@@ -46,7 +62,7 @@ func (g *Group) Serve(name string, ln net.Listener, srv *http.Server) error {
 		return errors.Join(fmt.Errorf("serve %s: the group has been stopped", name), ln.Close())
 	}
 	g.adopt(s)
-	g.servers = append(g.servers, s)
+	*to = append(*to, s)
 	go func() {
 		defer close(s.done)
 		serve := srv.Serve
@@ -54,7 +70,7 @@ func (g *Group) Serve(name string, ln net.Listener, srv *http.Server) error {
 			serve = func(l net.Listener) error { return srv.ServeTLS(l, "", "") }
 		}
 		err := serve(s.ln)
-		if !g.Draining() {
+		if g.State() < Draining {
 			select {
 			case g.failed <- fmt.Errorf("serve %s: %w", name, err):
 			default: // one suffices to stop
@@ -115,6 +131,18 @@ func (s *server) stopAccepting() {
 	s.ln.stop()
 	<-s.done
 	_ = s.ln.Close() // still open where Serve ended by itself
+}
+
+// end stops a server whose requests are promised nothing.
+func (s *server) end(force context.Context) {
+	s.cut()
+	ctx, cancel := context.WithTimeout(force, lastGrace)
+	defer cancel()
+	_ = s.http.Shutdown(ctx)
+	_ = s.http.Close()
+	s.conns.closeAll() // the hijacked ones
+	<-s.done
+	_ = s.ln.Close()
 }
 
 // finish waits until all that was accepted is answered. When ctx ends first,

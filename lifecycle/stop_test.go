@@ -72,12 +72,15 @@ type fixture struct {
 // bubble runs f with a ready group in a synctest bubble.
 func bubble(t *testing.T, budget time.Duration, h http.HandlerFunc, f func(t *testing.T, x *fixture)) {
 	t.Helper()
+	bubbleWith(t, lifecycle.Config{ShutdownTimeout: budget}, h, f)
+}
+
+func bubbleWith(t *testing.T, cfg lifecycle.Config, h http.HandlerFunc, f func(t *testing.T, x *fixture)) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		x := &fixture{pipes: newPipes(), log: new(buffer), result: make(chan error, 1)}
-		x.Group = lifecycle.New(lifecycle.Config{
-			ShutdownTimeout: budget,
-			Logger:          slog.New(slog.NewTextHandler(x.log, nil)),
-		})
+		cfg.Logger = slog.New(slog.NewTextHandler(x.log, nil))
+		x.Group = lifecycle.New(cfg)
 		ctx, stop := context.WithCancel(context.Background())
 		force, forced := context.WithCancel(context.Background())
 		x.stop, x.force = stop, forced

@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"time"
 	"unicode/utf8"
+
+	"go.opentelemetry.io/otel/trace"
 )
 
 // appendHead starts a JSON line: the keys that every line has.
@@ -23,6 +25,17 @@ func appendHead(b []byte, t time.Time, level slog.Level, msg string) []byte {
 	b = append(b, level.String()...)
 	b = append(b, `","msg":`...)
 	return appendString(b, msg)
+}
+
+// appendTrace writes the ids of the span that the line belongs to.
+func appendTrace(b []byte, sc trace.SpanContext) []byte {
+	if !sc.IsValid() {
+		return b
+	}
+	id, span := sc.TraceID(), sc.SpanID()
+	b = appendHex(append(b, `,"trace_id":"`...), id[:])
+	b = appendHex(append(b, `","span_id":"`...), span[:])
+	return append(b, '"')
 }
 
 func appendGroups(b []byte, names []string) []byte {

@@ -5,6 +5,8 @@ import (
 	"log/slog"
 	"strconv"
 	"time"
+
+	"go.opentelemetry.io/otel/trace"
 )
 
 // Request is what the one line of a request says. Keys are those of the
@@ -16,6 +18,8 @@ type Request struct {
 	Time time.Time
 	// ID is the request id.
 	ID string
+	// Trace holds the ids of the request's span; not valid for none.
+	Trace trace.SpanContext
 	// Service and Method are the design's names.
 	Service, Method string
 	// Verb is the HTTP method.
@@ -80,6 +84,7 @@ func (h *Handler) Request(r *Request) error {
 
 func (h *Handler) appendRequest(b []byte, r *Request, level slog.Level) []byte {
 	b = appendHead(b, r.Time, level, Message)
+	b = appendTrace(b, r.Trace)
 	b = append(b, h.pre...)
 	b = closeGroups(b, h.open)
 	b = member(b, `,"request_id":`, r.ID)
@@ -141,6 +146,9 @@ func (h *Handler) appendTextRequest(b []byte, r *Request, level slog.Level) []by
 			b = appendQuoted(h.appendTextKey(b, "", f.key), f.value)
 		}
 	}
+	if level >= slog.LevelError {
+		b = h.appendTextTrace(b, r.Trace, r.Trace.IsSampled())
+	}
 	b = append(b, '\n')
 	if r.Stack != "" {
 		// The stack is ours, not the caller's: it may keep its lines.
@@ -155,27 +163,41 @@ func (h *Handler) appendTextRequest(b []byte, r *Request, level slog.Level) []by
 }
 
 // LogRequest writes the line of a request through any slog handler: without
-// allocating when it is a *Handler, as ordinary attributes otherwise.
+// allocating when it is a *Handler, as ordinary attributes otherwise. ctx
+// should be the request's.
 func LogRequest(ctx context.Context, to slog.Handler, r *Request) error {
-	if h, ok := to.(*Handler); ok {
+	switch h := to.(type) {
+	case *Handler:
 		return h.Request(r)
+	case *fanout:
+		return h.request(ctx, r)
+	case *ContextHandler: // the line has all that it would add
+		return LogRequest(ctx, h.next, r)
 	}
 	level := r.Level()
 	if !to.Enabled(ctx, level) {
 		return nil
 	}
 	rec := slog.NewRecord(r.Time, level, Message, 0)
-	for _, f := range [...]struct{ key, value string }{
+	if r.Trace.IsValid() {
+		rec.AddAttrs(slog.String("trace_id", r.Trace.TraceID().String()), slog.String("span_id", r.Trace.SpanID().String()))
+	}
+	r.texts(func(key, value string) { rec.AddAttrs(slog.String(key, value)) })
+	rec.AddAttrs(slog.Int("http.response.status_code", r.Status), slog.Float64("duration_ms", milliseconds(r.Duration)),
+		slog.Int64("http.request.body.size", r.BodyIn), slog.Int64("http.response.body.size", r.BodyOut))
+	return to.Handle(ctx, rec)
+}
+
+// texts calls f for each text of the line that is not empty.
+func (r *Request) texts(f func(key, value string)) {
+	for _, t := range [...]struct{ key, value string }{
 		{"request_id", r.ID}, {"service", r.Service}, {"method", r.Method}, {"http.request.method", r.Verb},
 		{"http.route", r.Route}, {"url.path", r.Path}, {"client.address", r.Client}, {"enduser.id", r.User},
 		{"auth.scheme", r.Scheme}, {"error.type", r.ErrorType}, {"error.id", r.ErrorID}, {"error", r.Error},
 		{"exception.stacktrace", r.Stack},
 	} {
-		if f.value != "" {
-			rec.AddAttrs(slog.String(f.key, f.value))
+		if t.value != "" {
+			f(t.key, t.value)
 		}
 	}
-	rec.AddAttrs(slog.Int("http.response.status_code", r.Status), slog.Float64("duration_ms", milliseconds(r.Duration)),
-		slog.Int64("http.request.body.size", r.BodyIn), slog.Int64("http.response.body.size", r.BodyOut))
-	return to.Handle(ctx, rec)
 }

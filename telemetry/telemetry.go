@@ -1,18 +1,3 @@
-// Package telemetry writes what a service has to say about itself.
-//
-// So far that is its log: one schema for every line, whoever writes it, in one
-// of two forms, JSON for machines and aligned text for a terminal.
-//
-//	handler := telemetry.NewHandler(os.Stdout, telemetry.Auto, slog.LevelInfo)
-//	logger := slog.New(handler)
-//
-// [Handler] is an ordinary slog.Handler. Besides, [Handler.Request] writes the
-// one line of a request without allocating.
-//
-// A line is one call of the writer's Write, and a JSON line is valid JSON
-// whatever is in it. Values are printed with fmt, never with encoding/json, so
-// that a type that masks itself in its Format method stays masked wherever it
-// is nested. The package opens no file and sets no global.
 package telemetry
 
 import (
@@ -22,6 +7,9 @@ import (
 	"os"
 	"sync"
 	"time"
+
+	"go.opentelemetry.io/otel/trace"
+	"golang.org/x/term"
 )
 
 // Format is the form of a log.
@@ -83,19 +71,17 @@ func NewHandler(w io.Writer, format Format, level slog.Leveler) *Handler {
 
 func isTerminal(w io.Writer) bool {
 	f, ok := w.(*os.File)
-	if !ok {
-		return false
-	}
-	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
+	return ok && term.IsTerminal(int(f.Fd()))
 }
 
 // Enabled reports whether the handler writes records of the level.
 func (h *Handler) Enabled(_ context.Context, level slog.Level) bool { return level >= h.level.Level() }
 
-// Handle writes the record as one line. Its error is the writer's.
-func (h *Handler) Handle(_ context.Context, r slog.Record) error {
+// Handle writes the record as one line, with the ids of the context's span. Its
+// error is the writer's.
+func (h *Handler) Handle(ctx context.Context, r slog.Record) error {
 	l := h.begin()
+	span := trace.SpanFromContext(ctx)
 	b := l.b
 	if h.text {
 		b = h.appendTextHead(b, r.Time, r.Level, r.Message)
@@ -104,9 +90,11 @@ func (h *Handler) Handle(_ context.Context, r slog.Record) error {
 			b = h.appendTextAttr(b, h.prefix, a)
 			return true
 		})
+		b = h.appendTextTrace(b, span.SpanContext(), span.IsRecording())
 		b = append(b, '\n')
 	} else {
 		b = appendHead(b, r.Time, r.Level, r.Message)
+		b = appendTrace(b, span.SpanContext())
 		b = append(b, h.pre...)
 		open := h.open
 		mark := len(b)

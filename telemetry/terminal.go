@@ -6,6 +6,8 @@ import (
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"go.opentelemetry.io/otel/trace"
 )
 
 // Colours of a level and of keys.
@@ -62,6 +64,15 @@ func (h *Handler) appendTextAttr(b []byte, prefix string, a slog.Attr) []byte {
 	default:
 		return appendQuoted(b, v.String())
 	}
+}
+
+// appendTextTrace writes the trace of a line where there is one to look at.
+func (h *Handler) appendTextTrace(b []byte, sc trace.SpanContext, traced bool) []byte {
+	if !traced {
+		return b
+	}
+	id := sc.TraceID()
+	return appendHex(h.appendTextKey(b, "", "trace_id"), id[:])
 }
 
 func (h *Handler) appendTextKey(b []byte, prefix, key string) []byte {

@@ -11,6 +11,7 @@ import (
 	"github.com/gorilla/websocket"
 
 	"github.com/aguada-dev/aguada/auth"
+	"github.com/aguada-dev/aguada/telemetry"
 )
 
 // call is all that belongs to one request, in one allocation. Under several
@@ -26,6 +27,12 @@ type call struct {
 	parent context.Context
 	start  time.Time
 	id     [1]string // request id, as a header's value
+
+	// What observers see (observe.go).
+	instruments *telemetry.MethodInstruments
+	span        telemetry.RequestSpan
+	scope       telemetry.Scope
+	leased      bool // a debugging lease applies
 
 	principal *auth.Principal
 	denied    *auth.Principal // authenticated, but lacks a scope

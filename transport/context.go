@@ -7,6 +7,7 @@ import (
 	goahttp "goa.design/goa/v3/http"
 
 	"github.com/aguada-dev/aguada/auth"
+	"github.com/aguada-dev/aguada/telemetry"
 )
 
 var _ context.Context = (*call)(nil)
@@ -89,6 +90,11 @@ func (c *call) Value(key any) any {
 			return nil
 		}
 		return c.principal
+	case telemetry.ScopeKey:
+		return &c.scope
+	}
+	if span, ok := c.span.Value(key); ok {
+		return span
 	}
 	if key == goahttp.ContentTypeKey { // set by handlers only, and asked for by every answer
 		return nil

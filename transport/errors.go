@@ -191,6 +191,8 @@ func (c *call) describe(err error) *answer {
 		a.details = rebuild(e)
 		a.Message = join(a.details)
 		text = a.Message
+	case err.Error() != e.Message: // wrapped in what only the log may know
+		text = err.Error()
 	}
 	c.note(a.Name, a.ID, text)
 	c.failure.fault = c.failure.fault || e.Fault

@@ -25,6 +25,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -36,6 +37,7 @@ import (
 
 	"github.com/aguada-dev/aguada/auth"
 	"github.com/aguada-dev/aguada/policy"
+	"github.com/aguada-dev/aguada/telemetry"
 )
 
 // Config is what an HTTP is made of. Only Contract is required.
@@ -53,6 +55,20 @@ type Config struct {
 	// WriteTimeout is that of the http.Server, for the sake of methods that
 	// may take longer; 0 means none.
 	WriteTimeout time.Duration
+	// Telemetry records traces and metrics; nil records none.
+	Telemetry *telemetry.Telemetry
+	// Leases may lower the log's level and show payloads for chosen calls;
+	// nil means that there are none.
+	Leases *telemetry.Leases
+	// Context, if set, returns the context in which a method is called, made
+	// from that of the request, such as one with another library's logger.
+	Context func(context.Context) context.Context
+	// Audit, if set, is given the audit events that the log gets.
+	Audit func(*Event)
+	// TrustedProxies are the networks whose X-Forwarded-For is believed: the
+	// client of a request is then the last address in it that is not one of
+	// theirs. Without any it is the peer of the connection.
+	TrustedProxies []netip.Prefix
 	// Draining reports whether the process is about to stop: answers then
 	// close their connection, and new streams are refused. Nil means never.
 	Draining func() bool
@@ -231,6 +247,7 @@ func (h *HTTP) mount(verb, pattern string, m *method, f http.HandlerFunc) {
 	}
 	h.mounted[routeKey{verb, pattern}] = true
 	r := &route{verb: verb, pattern: pattern, name: verb + " " + pattern, m: m, f: f}
+	r.instruments = h.cfg.Telemetry.Method(&m.Method, policy.Route{Verb: verb, Pattern: pattern})
 	if err := h.tree.add(r); err != nil {
 		h.errs = append(h.errs, err)
 	}
@@ -340,6 +357,13 @@ func (h *HTTP) ambient(m *method) bool {
 		}
 	}
 	return false
+}
+
+// Streams returns the number of open streams.
+func (h *HTTP) Streams() int {
+	h.streamsMu.Lock()
+	defer h.streamsMu.Unlock()
+	return len(h.streams)
 }
 
 // InFlight returns the number of requests under way, streams included.

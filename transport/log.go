@@ -1,11 +1,8 @@
 package transport
 
 import (
-	"context"
-	"log/slog"
 	"math/rand/v2"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/aguada-dev/aguada/telemetry"
@@ -28,9 +25,9 @@ func (c *call) writeLog() {
 	r := &c.req
 	line := telemetry.Request{
 		Time: now, ID: c.id[0], Service: c.m.Service, Method: c.m.Name, Verb: cut(r.Method, maxVerb), Status: c.status,
-		Duration: now.Sub(c.start), Client: host(r.RemoteAddr), BodyIn: c.bodyIn.Load(), BodyOut: c.bodyOut,
+		Duration: now.Sub(c.start), Client: c.client(), BodyIn: c.bodyIn.Load(), BodyOut: c.bodyOut,
 		ErrorType: c.failure.kind, ErrorID: c.failure.id, Error: cut(c.failure.text, maxError), Stack: cut(c.failure.stack, maxStack),
-		Fault: c.failure.fault, Quiet: c.m.probe,
+		Fault: c.failure.fault, Quiet: c.m.probe, Trace: c.span.SpanContext(),
 	}
 	if c.route != nil {
 		line.Route = c.route.pattern
@@ -45,7 +42,11 @@ func (c *call) writeLog() {
 	} else if p := c.denied; p != nil {
 		line.User, line.Scheme = p.Subject, p.Scheme
 	}
-	_ = telemetry.LogRequest(context.Background(), c.h.log.Handler(), &line)
+	if line.Status >= http.StatusInternalServerError || line.Fault || c.span.Traced() {
+		c.scope.Show()
+	}
+	_ = telemetry.LogRequest(c, c.h.log.Handler(), &line)
+	c.instruments.End(&c.span, &line)
 	if c.m.Audit {
 		c.audit(&line)
 	}
@@ -56,33 +57,6 @@ func cut(s string, n int) string {
 		return s[:n]
 	}
 	return s
-}
-
-// audit writes who did what, and how it went, whatever the log's level.
-func (c *call) audit(line *telemetry.Request) {
-	outcome := "success"
-	switch {
-	case line.Status == http.StatusUnauthorized || line.Status == http.StatusForbidden:
-		outcome = "denied"
-	case line.Status >= 400 || line.ErrorType != "": // a stream fails after its status
-		outcome = "failure"
-	}
-	event := slog.NewRecord(line.Time, slog.LevelInfo, "audit", 0)
-	event.AddAttrs(
-		slog.String("request_id", line.ID), slog.String("service", line.Service), slog.String("method", line.Method),
-		slog.String("enduser.id", line.User), slog.String("auth.scheme", line.Scheme),
-		slog.String("client.address", line.Client), slog.String("outcome", outcome),
-		slog.Int("http.response.status_code", line.Status), slog.String("error.type", line.ErrorType))
-	_ = c.h.log.Handler().Handle(context.Background(), event)
-}
-
-// host returns an address without its port.
-func host(addr string) string {
-	i := strings.LastIndexByte(addr, ':')
-	if i < 0 {
-		return addr
-	}
-	return strings.Trim(addr[:i], "[]")
 }
 
 // maxID is the longest request id that is taken over from a caller.

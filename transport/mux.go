@@ -6,6 +6,8 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"github.com/aguada-dev/aguada/telemetry"
 )
 
 // tree finds routes by path. A node is one segment; literal segments are tried
@@ -22,6 +24,8 @@ type route struct {
 	params  []string // names, in order
 	m       *method
 	f       http.HandlerFunc
+
+	instruments *telemetry.MethodInstruments
 }
 
 type node struct {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/aguada-dev/aguada/auth"
 	"github.com/aguada-dev/aguada/policy"
+	"github.com/aguada-dev/aguada/telemetry"
 )
 
 // Header values that all answers share; capacity one, so that Add copies.
@@ -51,6 +52,7 @@ func (c *call) serve(r *http.Request) {
 	c.req = *r.WithContext(c)
 	refusal := c.find()
 	r.Pattern = c.req.Pattern
+	c.observe()
 	if d := c.m.Deadline; d > 0 {
 		c.deadline = c.start.Add(time.Duration(d))
 	}
@@ -62,6 +64,7 @@ func (c *call) serve(r *http.Request) {
 		refusal = c.admit()
 	}
 	if refusal != nil {
+		c.h.cfg.Telemetry.Refused(refusal.name)
 		c.refuse(refusal)
 		return
 	}
@@ -159,6 +162,11 @@ func (h *HTTP) Endpoint(service, name string, e goa.Endpoint) goa.Endpoint {
 			}
 			defer h.untrack(c)
 		}
+		c.applyLeases()
+		if h.cfg.Context != nil {
+			ctx = h.cfg.Context(ctx)
+		}
+		c.showPayload(ctx, telemetry.RequestPayload, req)
 		res, err := e(ctx, req)
 		if err != nil {
 			return res, c.methodError(err)
@@ -166,6 +174,7 @@ func (h *HTTP) Endpoint(service, name string, e goa.Endpoint) goa.Endpoint {
 		if m.HasResult && m.Kind == policy.Unary && absent(res) {
 			return nil, c.methodError(fmt.Errorf("method %s.%s returned neither result nor error", service, name))
 		}
+		c.showPayload(ctx, telemetry.ResultPayload, res)
 		return res, nil
 	}
 }

@@ -89,6 +89,7 @@ func (c *call) lateCredential(u *policy.Use) (auth.Credential, error) {
 // unauthenticated maps a refusal of the guard.
 func (c *call) unauthenticated(err error) *refused {
 	e := asAuthError(err)
+	c.h.cfg.Telemetry.AuthFailed(e.Scheme, string(e.Reason))
 	c.setAuthenticate(e)
 	r := &refused{status: e.Status(), cause: err, kind: string(e.Reason)}
 	switch r.status {

@@ -117,6 +117,16 @@ func (k *KeySet) Ready(context.Context) error {
 	return nil
 }
 
+// Fetched returns when the set was last confirmed by its URL: the zero time
+// before the first success, and for a set from a file, which is looked at when
+// it is used.
+func (k *KeySet) Fetched() time.Time {
+	if k.remote == nil {
+		return time.Time{}
+	}
+	return k.remote.state.Load().fetched
+}
+
 // Close stops fetching and waits for a fetch under way. It is idempotent.
 // Verifiers of a closed set go on with its last version until that is stale.
 func (k *KeySet) Close() error {

@@ -54,6 +54,26 @@ func newAddress(ctx context.Context, flag string, lookup func(string) string) (a
 	return a, nil
 }
 
+// defaultAdmin is where a service opens its private port under run, if that one
+// is free.
+const defaultAdmin = "127.0.0.1:8082"
+
+// newAdmin settles the address of the private port: ADMIN_ADDR, else the
+// default, else, where another service has that, any free port.
+func newAdmin(ctx context.Context, lookup func(string) string) (string, error) {
+	if v := lookup("ADMIN_ADDR"); v != "" {
+		return v, nil
+	}
+	if (address{listen: defaultAdmin}).check(ctx) == nil {
+		return defaultAdmin, nil
+	}
+	port, err := freePort(ctx, "127.0.0.1")
+	if err != nil {
+		return "", fmt.Errorf("find a free port: %w", err)
+	}
+	return net.JoinHostPort("127.0.0.1", port), nil
+}
+
 func freePort(ctx context.Context, host string) (string, error) {
 	l, err := new(net.ListenConfig).Listen(ctx, "tcp", net.JoinHostPort(host, "0"))
 	if err != nil {

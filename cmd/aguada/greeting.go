@@ -24,6 +24,7 @@ func (s *session) greet(took time.Duration) error {
 	line("service", s.out.Bold(s.address.base))
 	line("live", s.address.url("/livez"))
 	line("ready", s.address.url("/readyz"))
+	line("operate", "http://"+s.admin+"/")
 	if text := s.credentials(); text != "" {
 		fmt.Fprintf(&b, "\nCredentials for development on this machine only (kept in %s):\n\n%s",
 			shortPath(filepath.Join(s.project.Dir, development.StateDir)), text)

@@ -70,6 +70,7 @@ type runner struct {
 
 	project *project.Project
 	address address
+	admin   string // the address of the private port
 	built   string // snapshot of the sources that were last built, or tried
 }
 
@@ -82,6 +83,9 @@ func (r *runner) run(ctx context.Context) (err error) {
 	}
 	// Before a build that may take a minute, and again before each start.
 	if err := r.address.check(ctx); err != nil {
+		return err
+	}
+	if r.admin, err = newAdmin(ctx, r.lookup); err != nil {
 		return err
 	}
 	if r.project, err = project.Find(ctx, r.dir, r.cfg); err != nil {

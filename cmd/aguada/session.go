@@ -81,7 +81,7 @@ func (s *session) start(ctx context.Context) error {
 		defaults["LOG_FORMAT"] = "terminal"
 	}
 	// Settled already: the flag before the variable, and port 0 made real.
-	own = append(own, "HTTP_ADDR="+s.address.listen)
+	own = append(own, "HTTP_ADDR="+s.address.listen, "ADMIN_ADDR="+s.admin)
 	s.started, s.isReady = time.Now(), false
 	s.child, err = process.Start(process.Config{
 		Path: s.project.Binary(), Dir: s.project.Dir,

@@ -11,50 +11,52 @@ import (
 	genaccounts "github.com/aguada-dev/aguada/examples/orders/gen/accounts"
 	genreports "github.com/aguada-dev/aguada/examples/orders/gen/reports"
 	genusers "github.com/aguada-dev/aguada/examples/orders/gen/users"
+	"github.com/aguada-dev/aguada/examples/orders/store"
 )
 
 func TestUsers(t *testing.T) {
-	db := database(t)
-	orders, users := NewOrders(db, Config{ShipAfter: time.Hour}), NewUsers(db, Config{PageSize: 2})
-	for i, who := range []string{"eve", "alice", "bob", "alice"} {
-		o, err := orders.Create(as(t, who), payload())
+	both(t, func(t *testing.T, db *store.Store) {
+		orders, users := newOrders(t, db, Config{ShipAfter: time.Hour}), NewUsers(db, Config{PageSize: 2})
+		for i, who := range []string{"eve", "alice", "bob", "alice"} {
+			o, err := orders.Create(as(t, who), payload())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if i == 3 {
+				if _, err := orders.Cancel(as(t, who), ref(o.ID)); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		first, err := users.List(t.Context(), &genusers.ListPayload{})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if i == 3 {
-			if _, err := orders.Cancel(as(t, who), ref(o.ID)); err != nil {
-				t.Fatal(err)
-			}
+		var got []string
+		for _, u := range first.Users {
+			got = append(got, fmt.Sprint(u.Name, " ", u.Orders))
 		}
-	}
-	first, err := users.List(t.Context(), &genusers.ListPayload{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	var got []string
-	for _, u := range first.Users {
-		got = append(got, fmt.Sprint(u.Name, " ", u.Orders))
-	}
-	bob := "bob"
-	second, err := users.Admin(t.Context(), &genusers.AdminPayload{After: &bob})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, u := range second.Users {
-		got = append(got, fmt.Sprint(u.Name, " ", u.Orders, " ", u.Cancelled, " ", u.FirstOrderAt == u.LastOrderAt))
-	}
-	if d := cmp.Diff([]string{"alice 2", "bob 1", "eve 1 0 true"}, got); d != "" {
-		t.Error(d)
-	}
-	one := 1
-	all, err := users.Admin(t.Context(), &genusers.AdminPayload{Limit: &one})
-	if err != nil || len(all.Users) != 1 || all.Users[0].Orders != 2 || all.Users[0].Cancelled != 1 {
-		t.Errorf("admin sees %+v, %v", all.Users, err)
-	}
-	last := "zoe"
-	if none, err := users.List(t.Context(), &genusers.ListPayload{After: &last}); err != nil || none.Users == nil || len(none.Users) != 0 {
-		t.Errorf("after the last: %+v, %v", none, err)
-	}
+		bob := "bob"
+		second, err := users.Admin(t.Context(), &genusers.AdminPayload{After: &bob})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, u := range second.Users {
+			got = append(got, fmt.Sprint(u.Name, " ", u.Orders, " ", u.Cancelled, " ", u.FirstOrderAt == u.LastOrderAt))
+		}
+		if d := cmp.Diff([]string{"alice 2", "bob 1", "eve 1 0 true"}, got); d != "" {
+			t.Error(d)
+		}
+		one := 1
+		all, err := users.Admin(t.Context(), &genusers.AdminPayload{Limit: &one})
+		if err != nil || len(all.Users) != 1 || all.Users[0].Orders != 2 || all.Users[0].Cancelled != 1 {
+			t.Errorf("admin sees %+v, %v", all.Users, err)
+		}
+		last := "zoe"
+		if none, err := users.List(t.Context(), &genusers.ListPayload{After: &last}); err != nil || none.Users == nil || len(none.Users) != 0 {
+			t.Errorf("after the last: %+v, %v", none, err)
+		}
+	})
 }
 
 func TestMe(t *testing.T) {
@@ -69,69 +71,71 @@ func TestMe(t *testing.T) {
 }
 
 func TestSales(t *testing.T) {
-	db := database(t)
-	orders, reports := NewOrders(db, Config{ShipAfter: time.Hour}), NewReports(db)
-	day := time.Now().UTC().Format(time.DateOnly)
-	for i, currency := range []string{"USD", "EUR", "EUR", "EUR"} {
-		p := payload()
-		p.Currency = currency
-		ctx := as(t, fmt.Sprint("user", i))
-		o, err := orders.Create(ctx, p)
+	both(t, func(t *testing.T, db *store.Store) {
+		orders, reports := newOrders(t, db, Config{ShipAfter: time.Hour}), NewReports(db)
+		day := time.Now().UTC().Format(time.DateOnly)
+		for i, currency := range []string{"USD", "EUR", "EUR", "EUR"} {
+			p := payload()
+			p.Currency = currency
+			ctx := as(t, fmt.Sprint("user", i))
+			o, err := orders.Create(ctx, p)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if i == 3 {
+				if _, err := orders.Cancel(ctx, ref(o.ID)); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		if day != time.Now().UTC().Format(time.DateOnly) {
+			t.Skip("the day changed under the test")
+		}
+		got, err := reports.Sales(t.Context(), &genreports.SalesPayload{})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if i == 3 {
-			if _, err := orders.Cancel(ctx, ref(o.ID)); err != nil {
-				t.Fatal(err)
-			}
+		want := []*genreports.DailySales{
+			{Day: day, Currency: "EUR", Orders: 2, TotalCents: 14800},
+			{Day: day, Currency: "USD", Orders: 1, TotalCents: 7400},
 		}
-	}
-	if day != time.Now().UTC().Format(time.DateOnly) {
-		t.Skip("the day changed under the test")
-	}
-	got, err := reports.Sales(t.Context(), &genreports.SalesPayload{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := []*genreports.DailySales{
-		{Day: day, Currency: "EUR", Orders: 2, TotalCents: 14800},
-		{Day: day, Currency: "USD", Orders: 1, TotalCents: 7400},
-	}
-	if d := cmp.Diff(want, got.Sales); d != "" || got.To != day {
-		t.Error(d, got.From, got.To)
-	}
-	from, to := "2020-01-01", "2020-01-31"
-	if past, err := reports.Sales(t.Context(), &genreports.SalesPayload{From: &from, To: &to}); err != nil || len(past.Sales) != 0 || past.Sales == nil {
-		t.Errorf("past: %+v, %v", past, err)
-	}
-	if _, err := reports.Sales(t.Context(), &genreports.SalesPayload{From: &to, To: &from}); name(err) != "bad_request" {
-		t.Errorf("backwards: %v", err)
-	}
+		if d := cmp.Diff(want, got.Sales); d != "" || got.To != day {
+			t.Error(d, got.From, got.To)
+		}
+		from, to := "2020-01-01", "2020-01-31"
+		if past, err := reports.Sales(t.Context(), &genreports.SalesPayload{From: &from, To: &to}); err != nil || len(past.Sales) != 0 || past.Sales == nil {
+			t.Errorf("past: %+v, %v", past, err)
+		}
+		if _, err := reports.Sales(t.Context(), &genreports.SalesPayload{From: &to, To: &from}); name(err) != "bad_request" {
+			t.Errorf("backwards: %v", err)
+		}
+	})
 }
 
 // The largest orders the shop takes, and many, do not break the sum.
 func TestSalesOfLargestOrders(t *testing.T) {
-	db := database(t)
-	orders, reports := NewOrders(db, Config{}), NewReports(db)
-	p := payload()
-	p.Items = p.Items[:1]
-	p.Items[0].Quantity, p.Items[0].UnitPriceCents = 10, maxTotal/10
-	for range 20 {
-		if _, err := orders.Create(as(t, "alice"), p); err != nil {
-			t.Fatal(err)
+	both(t, func(t *testing.T, db *store.Store) {
+		orders, reports := newOrders(t, db, Config{}), NewReports(db)
+		p := payload()
+		p.Items = p.Items[:1]
+		p.Items[0].Quantity, p.Items[0].UnitPriceCents = 10, maxTotal/10
+		for range 20 {
+			if _, err := orders.Create(as(t, "alice"), p); err != nil {
+				t.Fatal(err)
+			}
 		}
-	}
-	got, err := reports.Sales(t.Context(), &genreports.SalesPayload{})
-	if err != nil || len(got.Sales) == 0 {
-		t.Fatal(got, err)
-	}
-	var sum int64
-	for _, d := range got.Sales {
-		sum += d.TotalCents
-	}
-	if sum != 20*maxTotal {
-		t.Errorf("sum %d, want %d", sum, 20*maxTotal)
-	}
+		got, err := reports.Sales(t.Context(), &genreports.SalesPayload{})
+		if err != nil || len(got.Sales) == 0 {
+			t.Fatal(got, err)
+		}
+		var sum int64
+		for _, d := range got.Sales {
+			sum += d.TotalCents
+		}
+		if sum != 20*maxTotal {
+			t.Errorf("sum %d, want %d", sum, 20*maxTotal)
+		}
+	})
 }
 
 func TestPeriod(t *testing.T) {

@@ -13,13 +13,20 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"math"
 	"strings"
 	"time"
 
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/trace"
+	goa "goa.design/goa/v3/pkg"
+
 	"github.com/aguada-dev/aguada/auth"
 	genorders "github.com/aguada-dev/aguada/examples/orders/gen/orders"
 	"github.com/aguada-dev/aguada/examples/orders/store"
+	"github.com/aguada-dev/aguada/telemetry"
 )
 
 // maxTotal is the most that one order may cost, in the currency's minor unit.
@@ -38,14 +45,41 @@ var _ genorders.Service = (*Orders)(nil)
 type Orders struct {
 	db  *store.Store
 	cfg Config
+	own *instruments
 }
 
-// NewOrders returns the service orders on an open store.
-func NewOrders(db *store.Store, cfg Config) *Orders { return &Orders{db: db, cfg: cfg} }
+// NewOrders returns the service orders on an open store. The meter gets the
+// shop's own figures, orders_total and order_latency_seconds; nil means that
+// nobody wants them.
+func NewOrders(db *store.Store, cfg Config, meter metric.Meter) (*Orders, error) {
+	own, err := newInstruments(meter)
+	if err != nil {
+		return nil, err
+	}
+	return &Orders{db: db, cfg: cfg, own: own}, nil
+}
 
 // Create places an order. Nothing of the card but its last four digits is kept;
-// whether it can be charged is for the payment provider to say.
+// whether it can be charged is for the payment provider to say. A traced call
+// has a span create_order.
 func (s *Orders) Create(ctx context.Context, p *genorders.CreateOrder) (*genorders.Order, error) {
+	var (
+		o   *store.Order
+		err error
+	)
+	begun := time.Now()
+	ctx, span := telemetry.Start(ctx, "create_order")
+	defer func() { // also after a panic
+		s.own.record(ctx, begun, o, err)
+		telemetry.End(span, err)
+	}()
+	if o, err = s.create(ctx, p); err != nil {
+		return nil, err
+	}
+	return order(o, o.PlacedAt), nil
+}
+
+func (s *Orders) create(ctx context.Context, p *genorders.CreateOrder) (*store.Order, error) {
 	reach, err := reachOf(ctx)
 	if err != nil {
 		return nil, err
@@ -69,10 +103,14 @@ func (s *Orders) Create(ctx context.Context, p *genorders.CreateOrder) (*genorde
 		},
 		Items: items, Note: p.Note, CardLast4: last4(p.Card), Address: addressOf(p.ShippingAddress),
 	}
-	if err := s.db.Insert(ctx, o); err != nil {
-		return nil, err
+	if span := trace.SpanFromContext(ctx); span.IsRecording() {
+		span.SetAttributes(attribute.String("order.id", o.ID), attribute.Int64("order.amount", sum),
+			attribute.String("order.currency", o.Currency)) // the amount is in its minor unit
 	}
-	return order(o, now), nil
+	if err := s.db.Insert(ctx, o); err != nil {
+		return nil, declared(err)
+	}
+	return o, nil
 }
 
 // Get shows one order within the caller's reach.
@@ -150,8 +188,9 @@ func reachOf(ctx context.Context) (store.Reach, error) {
 // design asks for.
 var errNobody = errors.New("find caller: the context holds no principal")
 
-// declared turns the store's errors into those of the design. Others stay as
-// they are: they are faults, whose text is for the log.
+// declared turns the store's errors into those of the design. A database that
+// may be back soon is no fault of the service's, and worth another try. Others
+// stay as they are: they are faults, whose text is for the log.
 func declared(err error) error {
 	switch {
 	case errors.Is(err, store.ErrNotFound):
@@ -160,6 +199,17 @@ func declared(err error) error {
 		return genorders.MakeConflict(errors.New("the order has shipped"))
 	case errors.Is(err, store.ErrPosition):
 		return genorders.MakeBadRequest(errors.New("the cursor is not one that was given out for this list"))
+	case errors.Is(err, store.ErrText):
+		return genorders.MakeBadRequest(errors.New("a text holds a zero byte, or the caller's name is too long"))
+	}
+	return available(err)
+}
+
+// available says in Goa's terms, for any service, that the database may be back
+// soon. The error keeps what happened, for the log and the span.
+func available(err error) error {
+	if errors.Is(err, store.ErrUnavailable) {
+		return fmt.Errorf("%w: %w", goa.TemporaryError("unavailable", "the shop is busy, try again"), err)
 	}
 	return err
 }

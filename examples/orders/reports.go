@@ -33,7 +33,7 @@ func (s *Reports) Sales(ctx context.Context, p *genreports.SalesPayload) (*genre
 	}
 	sold, err := s.db.Sales(ctx, from, to.AddDate(0, 0, 1))
 	if err != nil {
-		return nil, err
+		return nil, available(err)
 	}
 	res := &genreports.SalesResult{
 		From: from.Format(time.DateOnly), To: to.Format(time.DateOnly), Sales: make([]*genreports.DailySales, 0, len(sold)),

@@ -2,6 +2,7 @@ package orders
 
 import (
 	"context"
+	"slices"
 
 	genusers "github.com/aguada-dev/aguada/examples/orders/gen/users"
 	"github.com/aguada-dev/aguada/examples/orders/store"
@@ -52,7 +53,7 @@ func (s *Users) Admin(ctx context.Context, p *genusers.AdminPayload) (*genusers.
 // Public tells what anybody may know. It reads nothing, so that it costs
 // nothing to be asked by everybody.
 func (s *Users) Public(context.Context) (*genusers.PublicResult, error) {
-	return &genusers.PublicResult{Shop: "Shop", Currencies: currencies()}, nil
+	return &genusers.PublicResult{Shop: "Shop", Currencies: slices.Clone(currencies)}, nil
 }
 
 func (s *Users) page(ctx context.Context, after *string, limit *int) ([]store.User, error) {
@@ -60,10 +61,9 @@ func (s *Users) page(ctx context.Context, after *string, limit *int) ([]store.Us
 	if after != nil {
 		name = *after
 	}
-	return s.db.Users(ctx, name, s.cfg.page(limit))
+	found, err := s.db.Users(ctx, name, s.cfg.page(limit))
+	return found, available(err)
 }
 
 // currencies are those that the design accepts.
-func currencies() []string {
-	return []string{"AUD", "BRL", "CAD", "CHF", "DKK", "EUR", "GBP", "INR", "JPY", "NOK", "PLN", "SEK", "USD"}
-}
+var currencies = []string{"AUD", "BRL", "CAD", "CHF", "DKK", "EUR", "GBP", "INR", "JPY", "NOK", "PLN", "SEK", "USD"}

@@ -21,16 +21,27 @@ var rules = map[string]struct{ ours, others []string }{
 	"redact":    {},
 	"lifecycle": {},
 	"health":    {},
-	"telemetry": {},
-	"config":    {others: []string{"github.com/caarlos0/env/v11"}},
-	"auth":      {ours: []string{"policy"}, others: []string{"golang.org/x/crypto"}},
-	"auth/jwt":  {ours: []string{"auth", "policy"}, others: []string{"github.com/go-jose/go-jose/v4"}},
+	"telemetry": {
+		ours: []string{"policy"},
+		others: []string{
+			"go.opentelemetry.io/otel", "go.opentelemetry.io/contrib/instrumentation/runtime",
+			"github.com/prometheus/otlptranslator", "golang.org/x/term",
+		},
+	},
+	"telemetry/cluelog": {ours: []string{"telemetry"}, others: []string{"goa.design/clue/log", "go.opentelemetry.io/otel/trace"}},
+	"admin":             {ours: []string{"policy"}},
+	"config":            {others: []string{"github.com/caarlos0/env/v11"}},
+	"auth":              {ours: []string{"policy"}, others: []string{"golang.org/x/crypto"}},
+	"auth/jwt":          {ours: []string{"auth", "policy"}, others: []string{"github.com/go-jose/go-jose/v4"}},
 	"transport": {
 		ours:   []string{"auth", "policy", "telemetry"},
-		others: []string{"goa.design/goa/v3/http", "goa.design/goa/v3/pkg", "github.com/gorilla/websocket"},
+		others: []string{"goa.design/goa/v3/http", "goa.design/goa/v3/pkg", "github.com/gorilla/websocket", "go.opentelemetry.io/otel/trace"},
 	},
 	"": {
-		ours: []string{"auth", "auth/jwt", "config", "health", "lifecycle", "policy", "redact", "telemetry", "transport"},
+		ours: []string{
+			"admin", "auth", "auth/jwt", "config", "health", "lifecycle", "policy", "redact", "telemetry", "telemetry/cluelog", "transport",
+		},
+		others: []string{"go.opentelemetry.io/otel"},
 	},
 	"expr":    {ours: []string{"policy"}, others: []string{"goa.design/goa/v3"}},
 	"dsl":     {ours: []string{"expr", "codegen", "policy"}, others: []string{"goa.design/goa/v3"}},

@@ -9,7 +9,7 @@ import (
 func BenchmarkOpen(b *testing.B) {
 	url := "sqlite:" + filepath.Join(b.TempDir(), "x.db")
 	for b.Loop() {
-		s, err := Open(b.Context(), url)
+		s, err := Open(b.Context(), url, Config{})
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -20,7 +20,7 @@ func BenchmarkOpen(b *testing.B) {
 }
 
 func BenchmarkInsert(b *testing.B) {
-	s := open(b, filepath.Join(b.TempDir(), "x.db"))
+	s := open(b, "sqlite:"+filepath.Join(b.TempDir(), "x.db"))
 	b.ReportAllocs()
 	for b.Loop() {
 		if err := s.Insert(b.Context(), sample("alice")); err != nil {
@@ -30,7 +30,7 @@ func BenchmarkInsert(b *testing.B) {
 }
 
 func BenchmarkOrder(b *testing.B) {
-	s := open(b, filepath.Join(b.TempDir(), "x.db"))
+	s := open(b, "sqlite:"+filepath.Join(b.TempDir(), "x.db"))
 	o := sample("alice")
 	if err := s.Insert(b.Context(), o); err != nil {
 		b.Fatal(err)

@@ -2,7 +2,9 @@ package store
 
 import (
 	"context"
+	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // User is somebody who has placed an order.
@@ -13,17 +15,31 @@ type User struct {
 }
 
 // Users returns up to limit users whose names sort after the name after, by
-// name (bytewise).
-func (s *Store) Users(ctx context.Context, after string, limit int) ([]User, error) {
-	users, err := s.users(ctx, after, limit)
+// name (bytewise). What follows a byte in after that no name can hold does not
+// count: it comes from a caller, and is no reason to fail.
+func (s *Store) Users(ctx context.Context, after string, limit int) (users []User, err error) {
+	err = repeat(ctx, func(int) (err error) {
+		users, err = s.users(ctx, kept(after), limit)
+		return err
+	})
 	if err != nil {
 		return nil, failed(ctx, "list users", err)
 	}
 	return users, nil
 }
 
+// kept returns the longest beginning of a text that both databases can keep.
+func kept(text string) string {
+	for i, r := range text {
+		if r == 0 || r == utf8.RuneError && !strings.HasPrefix(text[i:], string(utf8.RuneError)) {
+			return text[:i]
+		}
+	}
+	return text
+}
+
 func (s *Store) users(ctx context.Context, after string, limit int) ([]User, error) {
-	rows, err := s.stmt.users.QueryContext(ctx, after, limit)
+	rows, err := s.stmt.users.rows(ctx, after, limit)
 	if err != nil {
 		return nil, err
 	}
@@ -53,8 +69,11 @@ type Sales struct {
 
 // Sales adds up the orders placed from one time until just before another that
 // were not cancelled, by day and currency.
-func (s *Store) Sales(ctx context.Context, from, until time.Time) ([]Sales, error) {
-	sales, err := s.sales(ctx, from, until)
+func (s *Store) Sales(ctx context.Context, from, until time.Time) (sales []Sales, err error) {
+	err = repeat(ctx, func(int) (err error) {
+		sales, err = s.sales(ctx, from, until)
+		return err
+	})
 	if err != nil {
 		return nil, failed(ctx, "add up sales", err)
 	}
@@ -62,17 +81,21 @@ func (s *Store) Sales(ctx context.Context, from, until time.Time) ([]Sales, erro
 }
 
 func (s *Store) sales(ctx context.Context, from, until time.Time) ([]Sales, error) {
-	rows, err := s.stmt.sales.QueryContext(ctx, from.UnixMilli(), until.UnixMilli())
+	rows, err := s.stmt.sales.rows(ctx, from.UnixMilli(), until.UnixMilli())
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = rows.Close() }() // its error is that of rows.Err
 	var sales []Sales
 	for rows.Next() {
-		var d Sales
-		if err := rows.Scan(&d.Day, &d.Currency, &d.Orders, &d.TotalCents); err != nil {
+		var (
+			d   Sales
+			day int64 // since 1970
+		)
+		if err := rows.Scan(&day, &d.Currency, &d.Orders, &d.TotalCents); err != nil {
 			return nil, err
 		}
+		d.Day = time.Unix(day*24*60*60, 0).UTC().Format(time.DateOnly)
 		sales = append(sales, d)
 	}
 	return sales, rows.Err()

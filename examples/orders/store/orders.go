@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // Summary is what a list tells of an order. Times are UTC and have
@@ -55,19 +57,59 @@ type Reach struct {
 	All bool
 }
 
-// Insert stores a new order.
+// valid returns the reach without an owner that no order can have.
+func (r Reach) valid() Reach {
+	if len(r.Owner) > MaxName || !keeps(r.Owner) {
+		r.Owner = ""
+	}
+	return r
+}
+
+// keeps reports whether both databases can keep a text.
+func keeps(text string) bool { return utf8.ValidString(text) && strings.IndexByte(text, 0) < 0 }
+
+// Insert stores a new order. The errors are ErrText, and ErrExists for an
+// identifier that is taken.
 func (s *Store) Insert(ctx context.Context, o *Order) error {
-	tx, err := s.write.BeginTx(ctx, nil)
-	if err != nil {
+	if len(o.CreatedBy) > MaxName || !o.keeps() {
+		return fmt.Errorf("insert order: %w", ErrText)
+	}
+	inserted := false
+	err := repeat(ctx, func(int) error {
+		return s.transact(ctx, func(tx *sql.Tx) error {
+			err := s.insert(ctx, tx, o)
+			if kind, _ := kindOf(err); inserted && errors.Is(kind, ErrExists) {
+				// The attempt before got as far as its commit and lost its
+				// connection: the order that is in the way is this one.
+				return errCommitted
+			}
+			inserted = inserted || err == nil
+			return err
+		})
+	})
+	if err != nil && !errors.Is(err, errCommitted) {
 		return failed(ctx, "insert order", err)
 	}
-	if err := s.insert(ctx, tx, o); err != nil {
-		return failed(ctx, "insert order", errors.Join(err, rollback(tx)))
-	}
-	if err := tx.Commit(); err != nil {
-		return failed(ctx, "insert order", errors.Join(err, rollback(tx)))
-	}
 	return nil
+}
+
+var errCommitted = errors.New("committed before")
+
+// keeps reports whether both databases can keep all texts of an order.
+func (o *Order) keeps() bool {
+	texts := []*string{&o.ID, &o.CreatedBy, &o.CustomerID, &o.Currency, o.Note, o.CardLast4}
+	if a := o.Address; a != nil {
+		texts = append(texts, &a.Name, &a.Street, &a.City, a.PostalCode, &a.Country)
+	}
+	for i := range o.Items {
+		texts = append(texts, &o.Items[i].SKU)
+	}
+	for _, t := range texts {
+		if t != nil && !keeps(*t) {
+			return false
+		}
+	}
+	return true
 }
 
 func (s *Store) insert(ctx context.Context, tx *sql.Tx, o *Order) error {
@@ -76,29 +118,45 @@ func (s *Store) insert(ctx context.Context, tx *sql.Tx, o *Order) error {
 		a.name, a.street, a.city = &o.Address.Name, &o.Address.Street, &o.Address.City
 		a.postal, a.country = o.Address.PostalCode, &o.Address.Country
 	}
-	r, err := tx.StmtContext(ctx, s.stmt.insertOrder).ExecContext(ctx,
+	var seq int64
+	err := s.stmt.insertOrder.rowIn(ctx, tx,
 		o.ID, o.CreatedBy, o.CustomerID, o.Currency, o.TotalCents, o.PlacedAt.UnixMilli(), o.ShipsAt.UnixMilli(),
-		o.Note, o.CardLast4, a.name, a.street, a.city, a.postal, a.country)
+		o.Note, o.CardLast4, a.name, a.street, a.city, a.postal, a.country).Scan(&seq)
 	if err != nil {
 		return err
 	}
-	seq, err := r.LastInsertId()
-	if err != nil {
+	if err := s.insertItems(ctx, tx, seq, o.Items); err != nil {
 		return err
 	}
-	item := tx.StmtContext(ctx, s.stmt.insertItem)
-	for i, it := range o.Items {
-		if _, err := item.ExecContext(ctx, seq, i, it.SKU, it.Quantity, it.UnitPriceCents); err != nil {
-			return err
+	return s.stmt.countOrder.execIn(ctx, tx, o.CreatedBy, o.PlacedAt.UnixMilli())
+}
+
+func (s *Store) insertItems(ctx context.Context, tx *sql.Tx, seq int64, items []Item) error {
+	if s.stmt.insertItems == nil {
+		for i, it := range items {
+			if err := s.stmt.insertItem.execIn(ctx, tx, seq, i, it.SKU, it.Quantity, it.UnitPriceCents); err != nil {
+				return err
+			}
 		}
+		return nil
 	}
-	_, err = tx.StmtContext(ctx, s.stmt.countOrder).ExecContext(ctx, o.CreatedBy, o.PlacedAt.UnixMilli())
-	return err
+	positions, skus := make([]int64, len(items)), make([]string, len(items))
+	quantities, prices := make([]int64, len(items)), make([]int64, len(items))
+	for i, it := range items {
+		positions[i], skus[i], quantities[i], prices[i] = int64(i), it.SKU, int64(it.Quantity), it.UnitPriceCents
+	}
+	return s.stmt.insertItems.execIn(ctx, tx, seq, positions, skus, quantities, prices)
 }
 
 // Order returns one order, or ErrNotFound.
-func (s *Store) Order(ctx context.Context, r Reach, id string) (*Order, error) {
-	o, err := s.order(ctx, r, id)
+func (s *Store) Order(ctx context.Context, r Reach, id string) (o *Order, err error) {
+	if !keeps(id) {
+		return nil, fmt.Errorf("read order: %w", ErrNotFound)
+	}
+	err = repeat(ctx, func(int) (err error) {
+		o, err = s.order(ctx, r.valid(), id)
+		return err
+	})
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, fmt.Errorf("read order: %w", ErrNotFound)
 	}
@@ -116,7 +174,7 @@ func (s *Store) order(ctx context.Context, r Reach, id string) (*Order, error) {
 		a   struct{ name, street, city, postal, country *string }
 	)
 	dest := append(o.columns(&at), &seq, &o.Note, &o.CardLast4, &a.name, &a.street, &a.city, &a.postal, &a.country)
-	if err := s.stmt.order.QueryRowContext(ctx, id, r.Owner, r.All).Scan(dest...); err != nil {
+	if err := s.stmt.order.row(ctx, id, r.Owner, r.All).Scan(dest...); err != nil {
 		return nil, err
 	}
 	o.set(at)
@@ -124,7 +182,7 @@ func (s *Store) order(ctx context.Context, r Reach, id string) (*Order, error) {
 		o.Address = &Address{Name: *a.name, Street: *a.street, City: *a.city, PostalCode: a.postal, Country: *a.country}
 	}
 	// The lines of an order never change, so a second query sees the same order.
-	rows, err := s.stmt.items.QueryContext(ctx, seq)
+	rows, err := s.stmt.items.rows(ctx, seq)
 	if err != nil {
 		return nil, err
 	}
@@ -143,30 +201,36 @@ func (s *Store) order(ctx context.Context, r Reach, id string) (*Order, error) {
 // latest first; an empty after begins with the latest of all. When after is not
 // within the reach the error is ErrPosition. Orders are never deleted, so a walk
 // from page to page meets each order that was there at its beginning once.
-func (s *Store) Page(ctx context.Context, r Reach, after string, limit int) ([]Summary, error) {
-	seq := int64(math.MaxInt64)
-	if after != "" {
-		err := s.stmt.position.QueryRowContext(ctx, after, r.Owner, r.All).Scan(&seq)
-		if errors.Is(err, sql.ErrNoRows) {
-			return nil, fmt.Errorf("list orders: %w", ErrPosition)
-		}
-		if err != nil {
-			return nil, failed(ctx, "list orders", err)
-		}
+func (s *Store) Page(ctx context.Context, r Reach, after string, limit int) (page []Summary, err error) {
+	if !keeps(after) {
+		return nil, fmt.Errorf("list orders: %w", ErrPosition)
 	}
-	page, err := s.page(ctx, r, seq, limit)
+	err = repeat(ctx, func(int) (err error) {
+		page, err = s.page(ctx, r.valid(), after, limit)
+		return err
+	})
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, fmt.Errorf("list orders: %w", ErrPosition)
+	}
 	if err != nil {
 		return nil, failed(ctx, "list orders", err)
 	}
 	return page, nil
 }
 
-func (s *Store) page(ctx context.Context, r Reach, seq int64, limit int) ([]Summary, error) {
+// page returns sql.ErrNoRows when there is no order after within the reach.
+func (s *Store) page(ctx context.Context, r Reach, after string, limit int) ([]Summary, error) {
+	seq := int64(math.MaxInt64)
+	if after != "" {
+		if err := s.stmt.position.row(ctx, after, r.Owner, r.All).Scan(&seq); err != nil {
+			return nil, err
+		}
+	}
 	stmt, args := s.stmt.pageOwn, []any{r.Owner, seq, limit}
 	if r.All {
 		stmt, args = s.stmt.pageAll, []any{seq, limit}
 	}
-	rows, err := stmt.QueryContext(ctx, args...)
+	rows, err := stmt.rows(ctx, args...)
 	if err != nil {
 		return nil, err
 	}
@@ -190,7 +254,18 @@ func (s *Store) page(ctx context.Context, r Reach, seq int64, limit int) ([]Summ
 // cancelled before is returned as it is. The errors are ErrNotFound, and
 // ErrShipped for an order that ships at now or has shipped before.
 func (s *Store) Cancel(ctx context.Context, r Reach, id string, now time.Time) (*Order, error) {
-	cancelled, err := s.cancel(ctx, r, id, now)
+	if !keeps(id) {
+		return nil, fmt.Errorf("cancel order: %w", ErrNotFound)
+	}
+	cancelled := false
+	// An attempt that meets what another one has done, which lost its
+	// connection while it committed, changes nothing.
+	err := repeat(ctx, func(int) error {
+		return s.transact(ctx, func(tx *sql.Tx) (err error) {
+			cancelled, err = s.cancel(ctx, tx, r.valid(), id, now)
+			return err
+		})
+	})
 	if err != nil {
 		return nil, failed(ctx, "cancel order", err)
 	}
@@ -206,35 +281,17 @@ func (s *Store) Cancel(ctx context.Context, r Reach, id string, now time.Time) (
 	return o, nil
 }
 
-// cancel reports whether it was this call that cancelled the order.
-func (s *Store) cancel(ctx context.Context, r Reach, id string, now time.Time) (bool, error) {
-	tx, err := s.write.BeginTx(ctx, nil)
+// cancel reports whether it was this transaction that cancelled the order.
+func (s *Store) cancel(ctx context.Context, tx *sql.Tx, r Reach, id string, now time.Time) (bool, error) {
+	var owner string
+	err := s.stmt.cancel.rowIn(ctx, tx, now.UnixMilli(), id, r.Owner, r.All).Scan(&owner)
+	if errors.Is(err, sql.ErrNoRows) {
+		return false, nil
+	}
 	if err != nil {
 		return false, err
 	}
-	var owner string
-	err = tx.StmtContext(ctx, s.stmt.cancel).QueryRowContext(ctx, now.UnixMilli(), id, r.Owner, r.All).Scan(&owner)
-	if errors.Is(err, sql.ErrNoRows) {
-		return false, rollback(tx)
-	}
-	if err == nil {
-		_, err = tx.StmtContext(ctx, s.stmt.countCancel).ExecContext(ctx, owner)
-	}
-	if err == nil {
-		err = tx.Commit()
-	}
-	if err != nil {
-		return false, errors.Join(err, rollback(tx))
-	}
-	return true, nil
-}
-
-// rollback ends a transaction; one that has ended already is no error.
-func rollback(tx *sql.Tx) error {
-	if err := tx.Rollback(); err != nil && !errors.Is(err, sql.ErrTxDone) {
-		return err
-	}
-	return nil
+	return true, s.stmt.countCancel.execIn(ctx, tx, owner)
 }
 
 // times are those of an order as the tables keep them.

@@ -9,68 +9,131 @@ import (
 
 const orderColumns = `id, created_by, customer_id, currency, total_cents, placed_at, ships_at, cancelled_at`
 
-// statements are those of the requests' path, prepared once.
-type statements struct {
-	insertOrder, insertItem, countOrder *sql.Stmt // by the writer
-	cancel, countCancel                 *sql.Stmt // by the writer
-	order, items                        *sql.Stmt
-	position, pageOwn, pageAll          *sql.Stmt
-	users, sales                        *sql.Stmt
+// The statements, in SQL that SQLite and PostgreSQL both speak. Each names
+// itself for spans: operation and table.
+var (
+	insertOrder = query{"INSERT orders", `INSERT INTO orders (` + orderColumns + `,
+		note, card_last4, ship_name, ship_street, ship_city, ship_postal, ship_country)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, NULL, $8, $9, $10, $11, $12, $13, $14)
+		RETURNING seq`}
+	insertItem = query{"INSERT order_items", `INSERT INTO order_items (order_seq, position, sku, quantity, unit_price_cents)
+		VALUES ($1, $2, $3, $4, $5)`}
+	// insertItems is insertItem for all lines at once: PostgreSQL is a network
+	// away, SQLite has no arrays.
+	insertItems = query{"INSERT order_items", `INSERT INTO order_items (order_seq, position, sku, quantity, unit_price_cents)
+		SELECT $1::bigint, * FROM unnest($2::bigint[], $3::text[], $4::bigint[], $5::bigint[])`}
+	countOrder = query{"INSERT users", `INSERT INTO users (name, orders, cancelled, first_order_at, last_order_at)
+		VALUES ($1, 1, 0, $2, $2)
+		ON CONFLICT (name) DO UPDATE SET orders = users.orders + 1, last_order_at =
+			CASE WHEN users.last_order_at < excluded.last_order_at THEN excluded.last_order_at ELSE users.last_order_at END`}
+	cancelOrder = query{"UPDATE orders", `UPDATE orders SET cancelled_at = $1
+		WHERE id = $2 AND (created_by = $3 OR $4) AND cancelled_at IS NULL AND ships_at > $1
+		RETURNING created_by`}
+	countCancel = query{"UPDATE users", `UPDATE users SET cancelled = cancelled + 1 WHERE name = $1`}
+
+	selectOrder = query{"SELECT orders", `SELECT ` + orderColumns + `,
+		seq, note, card_last4, ship_name, ship_street, ship_city, ship_postal, ship_country
+		FROM orders WHERE id = $1 AND (created_by = $2 OR $3)`}
+	selectItems = query{"SELECT order_items", `SELECT sku, quantity, unit_price_cents
+		FROM order_items WHERE order_seq = $1 ORDER BY position`}
+	selectPosition = query{"SELECT orders", `SELECT seq FROM orders WHERE id = $1 AND (created_by = $2 OR $3)`}
+	selectOwn      = query{"SELECT orders", `SELECT ` + orderColumns + `
+		FROM orders WHERE created_by = $1 AND seq < $2 ORDER BY seq DESC LIMIT $3`}
+	selectAll = query{"SELECT orders", `SELECT ` + orderColumns + `
+		FROM orders WHERE seq < $1 ORDER BY seq DESC LIMIT $2`}
+	selectUsers = query{"SELECT users", `SELECT name, orders, cancelled, first_order_at, last_order_at
+		FROM users WHERE name > $1 ORDER BY name LIMIT $2`}
+	// A day is 86,400,000 ms: the tables know no leap seconds.
+	selectSales = query{"SELECT orders", `SELECT placed_at / 86400000 AS day, currency, count(*), CAST(sum(total_cents) AS BIGINT)
+		FROM orders WHERE placed_at >= $1 AND placed_at < $2 AND cancelled_at IS NULL
+		GROUP BY day, currency ORDER BY day, currency`}
+)
+
+// query is a statement's text, with what a span calls it.
+type query struct{ summary, text string }
+
+// statement is a query on a database.
+type statement struct {
+	query
+	db *sql.DB
+	// prepared is nil for PostgreSQL, whose driver prepares by itself, for each
+	// connection: connections come and go, and their statements with them.
+	prepared *sql.Stmt
 }
 
-func (s *statements) prepare(ctx context.Context, write, read *sql.DB) error {
-	for _, p := range []struct {
-		db    *sql.DB
-		stmt  **sql.Stmt
-		query string
-	}{
-		{write, &s.insertOrder, `INSERT INTO orders (` + orderColumns + `,
-			note, card_last4, ship_name, ship_street, ship_city, ship_postal, ship_country)
-			VALUES (?, ?, ?, ?, ?, ?, ?, NULL, ?, ?, ?, ?, ?, ?, ?)`},
-		{write, &s.insertItem, `INSERT INTO order_items (order_seq, position, sku, quantity, unit_price_cents)
-			VALUES (?, ?, ?, ?, ?)`},
-		{write, &s.countOrder, `INSERT INTO users (name, orders, cancelled, first_order_at, last_order_at)
-			VALUES (?1, 1, 0, ?2, ?2)
-			ON CONFLICT DO UPDATE SET orders = orders + 1, last_order_at = max(last_order_at, ?2)`},
-		{write, &s.cancel, `UPDATE orders SET cancelled_at = ?1
-			WHERE id = ?2 AND (created_by = ?3 OR ?4) AND cancelled_at IS NULL AND ships_at > ?1
-			RETURNING created_by`},
-		{write, &s.countCancel, `UPDATE users SET cancelled = cancelled + 1 WHERE name = ?`},
+func (s *statement) rows(ctx context.Context, args ...any) (*sql.Rows, error) {
+	if s.prepared == nil {
+		return s.db.QueryContext(ctx, s.text, args...)
+	}
+	return s.prepared.QueryContext(ctx, args...)
+}
 
-		{read, &s.order, `SELECT ` + orderColumns + `,
-			seq, note, card_last4, ship_name, ship_street, ship_city, ship_postal, ship_country
-			FROM orders WHERE id = ?1 AND (created_by = ?2 OR ?3)`},
-		{read, &s.items, `SELECT sku, quantity, unit_price_cents
-			FROM order_items WHERE order_seq = ? ORDER BY position`},
-		{read, &s.position, `SELECT seq FROM orders WHERE id = ?1 AND (created_by = ?2 OR ?3)`},
-		{read, &s.pageOwn, `SELECT ` + orderColumns + `
-			FROM orders WHERE created_by = ?1 AND seq < ?2 ORDER BY seq DESC LIMIT ?3`},
-		{read, &s.pageAll, `SELECT ` + orderColumns + `
-			FROM orders WHERE seq < ?1 ORDER BY seq DESC LIMIT ?2`},
-		{read, &s.users, `SELECT name, orders, cancelled, first_order_at, last_order_at
-			FROM users WHERE name > ? ORDER BY name LIMIT ?`},
-		{read, &s.sales, `SELECT date(placed_at / 1000, 'unixepoch') AS day, currency, count(*), sum(total_cents)
-			FROM orders WHERE placed_at >= ? AND placed_at < ? AND cancelled_at IS NULL
-			GROUP BY day, currency ORDER BY day, currency`},
+func (s *statement) row(ctx context.Context, args ...any) *sql.Row {
+	if s.prepared == nil {
+		return s.db.QueryRowContext(ctx, s.text, args...)
+	}
+	return s.prepared.QueryRowContext(ctx, args...)
+}
+
+func (s *statement) rowIn(ctx context.Context, tx *sql.Tx, args ...any) *sql.Row {
+	if s.prepared == nil {
+		return tx.QueryRowContext(ctx, s.text, args...)
+	}
+	return tx.StmtContext(ctx, s.prepared).QueryRowContext(ctx, args...)
+}
+
+func (s *statement) execIn(ctx context.Context, tx *sql.Tx, args ...any) (err error) {
+	if s.prepared == nil {
+		_, err = tx.ExecContext(ctx, s.text, args...)
+		return err
+	}
+	_, err = tx.StmtContext(ctx, s.prepared).ExecContext(ctx, args...)
+	return err
+}
+
+// statements are those of the requests' path.
+type statements struct {
+	insertOrder, insertItem, insertItems, countOrder *statement
+	cancel, countCancel                              *statement
+	order, items                                     *statement
+	position, pageOwn, pageAll                       *statement
+	users, sales                                     *statement
+
+	prepared []*statement
+}
+
+// newStatements returns the statements on a writing and a reading database.
+func newStatements(write, read *sql.DB) statements {
+	in := func(db *sql.DB, q query) *statement { return &statement{query: q, db: db} }
+	return statements{
+		insertOrder: in(write, insertOrder), insertItem: in(write, insertItem), insertItems: in(write, insertItems),
+		countOrder: in(write, countOrder), cancel: in(write, cancelOrder), countCancel: in(write, countCancel),
+		order: in(read, selectOrder), items: in(read, selectItems), position: in(read, selectPosition),
+		pageOwn: in(read, selectOwn), pageAll: in(read, selectAll), users: in(read, selectUsers), sales: in(read, selectSales),
+	}
+}
+
+// prepare prepares, once for all connections, what SQLite understands.
+func (s *statements) prepare(ctx context.Context) error {
+	s.insertItems = nil
+	for _, st := range []*statement{
+		s.insertOrder, s.insertItem, s.countOrder, s.cancel, s.countCancel,
+		s.order, s.items, s.position, s.pageOwn, s.pageAll, s.users, s.sales,
 	} {
-		stmt, err := p.db.PrepareContext(ctx, p.query)
+		p, err := st.db.PrepareContext(ctx, st.text)
 		if err != nil {
 			return fmt.Errorf("prepare statement: %w", err)
 		}
-		*p.stmt = stmt
+		st.prepared = p
+		s.prepared = append(s.prepared, st)
 	}
 	return nil
 }
 
 func (s *statements) close() error {
 	var errs []error
-	for _, stmt := range []*sql.Stmt{
-		s.insertOrder, s.insertItem, s.countOrder, s.cancel, s.countCancel,
-		s.order, s.items, s.position, s.pageOwn, s.pageAll, s.users, s.sales,
-	} {
-		if stmt != nil {
-			errs = append(errs, stmt.Close())
-		}
+	for _, st := range s.prepared {
+		errs = append(errs, st.prepared.Close())
 	}
 	return errors.Join(errs...)
 }

@@ -1,18 +1,24 @@
-// Package store keeps the shop's orders in one SQLite file.
+// Package store keeps the shop's orders in one SQLite file, or in PostgreSQL.
 //
-//	db, err := store.Open(ctx, "sqlite:shop.db")
+//	db, err := store.Open(ctx, "sqlite:shop.db", store.Config{})
 //	if err != nil {
 //		return err
 //	}
 //	defer db.Close()
 //	order, err := db.Order(ctx, store.Reach{Owner: "alice"}, id)
 //
-// One connection writes and several read: SQLite has one writer at a time, so
-// writers queue in the process, where they obey their contexts, and readers
-// never wait for them (write-ahead log). A write is one transaction: an order is
-// stored whole or not at all, also when the disk is full. What is committed
-// outlives the process, however it ends; a power failure may take the last
-// moments' commits, never part of one (synchronous NORMAL).
+// Both databases keep the same rules, and one suite of tests holds them to it.
+// A write is one transaction: an order is stored whole or not at all, also when
+// the disk is full or the connection breaks.
+//
+// In SQLite one connection writes and several read: SQLite has one writer at a
+// time, so writers queue in the process, where they obey their contexts, and
+// readers never wait for them (write-ahead log). What is committed outlives the
+// process, however it ends; a power failure may take the last moments' commits,
+// never part of one (synchronous NORMAL).
+//
+// PostgreSQL is for more than one process or machine. A write that met a
+// conflict or lost its connection is tried again; nothing is ever stored twice.
 //
 // The store does not decide what a valid order is, and it never sees the number
 // of a card.
@@ -25,18 +31,18 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net/url"
-	"os"
-	"path/filepath"
-	"runtime"
+	"math/rand/v2"
 	"strings"
+	"time"
 
-	"github.com/pressly/goose/v3"
-	_ "modernc.org/sqlite" // the driver "sqlite"
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/trace"
 )
 
 // Errors that a caller tells apart with errors.Is. Any other error means that
-// the database failed or that the context ended, and that nothing was written.
+// the database failed or that the context ended, and that nothing was written;
+// of a write whose connection broke in its last moment, repeatedly, that cannot
+// be known, and the error is ErrUnavailable.
 var (
 	// ErrNotFound says that there is no such order within the reach.
 	ErrNotFound = errors.New("no such order")
@@ -45,58 +51,72 @@ var (
 	// ErrPosition says that a page was asked for after an order that does not
 	// exist within the reach.
 	ErrPosition = errors.New("no such position")
+	// ErrExists says that there is an order with this identifier already.
+	ErrExists = errors.New("order exists")
+	// ErrText says that a text of an order cannot be kept: it is not UTF-8, it
+	// holds a zero byte, or it is its creator's name and longer than MaxName.
+	ErrText = errors.New("text cannot be kept")
+	// ErrUnavailable says that the database cannot do it now and may later: it
+	// is not there, it is stopping, it is too busy, or it took too long.
+	ErrUnavailable = errors.New("database is unavailable")
 )
 
-//go:embed migrations/*.sql
+// MaxName is how many bytes the name of an order's creator may have.
+const MaxName = 1024
+
+// Config holds what is not needed to open a database. The zero value works.
+type Config struct {
+	// Tracer makes a span for each statement of a call that is traced; calls
+	// that are not traced get none. Spans hold the statement, never a value.
+	// Nil means no spans.
+	Tracer trace.Tracer
+	// Meter measures how long statements take, as db.client.operation.duration,
+	// and how much of its connections a pool uses. Nil means no measurements.
+	Meter metric.Meter
+}
+
+//go:embed migrations
 var migrations embed.FS
 
 // Store is an open database. Its methods are safe for concurrent use. Make one
 // with [Open]; the zero value is not usable.
 type Store struct {
-	write, read *sql.DB
+	write, read *sql.DB // the same where the database has many writers
 	stmt        statements
+	release     func() error // what is to be closed after both; may be nil
 }
 
-// Open opens the database that url names, sqlite:FILE, and brings its tables up
-// to date. The file is made where it does not exist, readable by its owner only;
-// its folder must exist. Several processes may open one file on one machine.
+// Open opens the database that url names and brings its tables up to date:
 //
-// An error never repeats a url of another kind, which might hold a password.
-func Open(ctx context.Context, url string) (_ *Store, err error) {
-	file, err := parse(url)
-	if err != nil {
-		return nil, err
+//	sqlite:FILE
+//	postgres://USER:PASSWORD@HOST/DATABASE?sslmode=verify-full
+//
+// The file of SQLite is made where it does not exist, readable by its owner
+// only; its folder must exist. Several processes may open one file on one
+// machine.
+//
+// For PostgreSQL, postgresql:// is the same, and what the URL leaves out comes
+// from the variables of libpq (PGUSER, PGPASSWORD…). A URL of another machine
+// must say its sslmode: what is not said would be plain text at worst. Its
+// parameters may set pool_max_conns (10), connect_timeout (5, seconds),
+// statement_timeout (10000, milliseconds), and others of pgx and of the server.
+// The role needs the right to create tables in its schema.
+//
+// An error never repeats the URL, which may hold a password.
+func Open(ctx context.Context, url string, cfg Config) (*Store, error) {
+	scheme, _, _ := strings.Cut(url, ":")
+	switch {
+	case url == "":
+		return nil, fmt.Errorf("open database: the URL is empty: %w", errWant)
+	case scheme == "sqlite":
+		return openSQLite(ctx, url, cfg)
+	case scheme == "postgres", scheme == "postgresql":
+		return openPostgres(ctx, url, cfg)
 	}
-	if err := create(file); err != nil {
-		return nil, fmt.Errorf("open database: %w", err)
-	}
-	s := &Store{}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, s.Close())
-		}
-	}()
-	if s.write, err = sql.Open("sqlite", dsn(file, "_txlock=immediate")); err != nil {
-		return nil, fmt.Errorf("open database %s: %w", file, err)
-	}
-	s.write.SetMaxOpenConns(1)
-	if err := s.write.PingContext(ctx); err != nil {
-		return nil, fmt.Errorf("open database %s: %w", file, err)
-	}
-	if err := migrate(ctx, s.write); err != nil {
-		return nil, fmt.Errorf("migrate database %s: %w", file, err)
-	}
-	if s.read, err = sql.Open("sqlite", dsn(file, "_pragma=query_only(1)")); err != nil {
-		return nil, fmt.Errorf("open database %s: %w", file, err)
-	}
-	readers := max(4, runtime.GOMAXPROCS(0))
-	s.read.SetMaxOpenConns(readers)
-	s.read.SetMaxIdleConns(readers)
-	if err := s.stmt.prepare(ctx, s.write, s.read); err != nil {
-		return nil, fmt.Errorf("open database %s: %w", file, err)
-	}
-	return s, nil
+	return nil, fmt.Errorf("open database: unsupported URL: %w", errWant)
 }
+
+var errWant = errors.New("want sqlite:FILE or postgres://USER:PASSWORD@HOST/DATABASE")
 
 // Ping checks that the database answers a query.
 func (s *Store) Ping(ctx context.Context) error {
@@ -107,8 +127,8 @@ func (s *Store) Ping(ctx context.Context) error {
 	return nil
 }
 
-// Close waits for running queries and closes the database, which folds its
-// write-ahead log into the file. Closing twice is harmless.
+// Close waits for running queries and closes the database; SQLite then folds
+// its write-ahead log into the file. Closing twice is harmless.
 func (s *Store) Close() error {
 	errs := []error{s.stmt.close()}
 	for _, db := range []*sql.DB{s.read, s.write} {
@@ -116,77 +136,94 @@ func (s *Store) Close() error {
 			errs = append(errs, db.Close())
 		}
 	}
+	if s.release != nil {
+		errs = append(errs, s.release())
+	}
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("close database: %w", err)
 	}
 	return nil
 }
 
-// parse returns the file that a database URL names.
-func parse(url string) (string, error) {
-	file, ok := strings.CutPrefix(url, "sqlite:")
-	switch {
-	case url == "":
-		return "", errors.New("open database: the URL is empty: want sqlite:FILE")
-	case !ok:
-		return "", errors.New("open database: unsupported URL: want sqlite:FILE")
-	case strings.HasPrefix(file, "//"):
-		return "", errors.New("open database: unsupported URL: want sqlite:FILE, without //")
-	case file == "" || strings.HasPrefix(file, ":"):
-		return "", errors.New("open database: the URL names no file: want sqlite:FILE")
-	case strings.ContainsRune(file, 0):
-		return "", errors.New("open database: the file's name holds a zero byte")
-	}
-	return filepath.Clean(file), nil
-}
+// migrationsOf returns the steps that bring the tables of an engine up to date.
+func migrationsOf(engine string) (fs.FS, error) { return fs.Sub(migrations, "migrations/"+engine) }
 
-// create makes the file where it is missing. SQLite would make it readable by
-// everybody, and gives its log the permissions that the file has.
-func create(file string) error {
-	f, err := os.OpenFile(file, os.O_RDWR|os.O_CREATE, 0o600)
-	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("folder %s does not exist", filepath.Dir(file))
-	}
+// commitTimeout bounds how long a transaction may go on after its call has
+// ended: that is one commit or one rollback.
+const commitTimeout = 2 * time.Second
+
+// transact runs do in a transaction, once: commit or nothing.
+//
+// The transaction has a context of its own, so that a call that ends does not
+// cut a commit in the middle, of which nobody could tell whether it happened.
+// Waiting for a connection and the statements obey the call's context.
+func (s *Store) transact(ctx context.Context, do func(*sql.Tx) error) error {
+	conn, err := s.write.Conn(ctx)
 	if err != nil {
 		return err
 	}
-	return f.Close()
-}
-
-// dsn returns the driver's name for the file. The order of the settings counts:
-// the busy timeout must hold when the journal mode changes.
-func dsn(file, extra string) string {
-	u := url.URL{Scheme: "file", Opaque: (&url.URL{Path: file}).EscapedPath()}
-	u.RawQuery = "_pragma=busy_timeout(5000)&_pragma=journal_mode(WAL)&_pragma=synchronous(NORMAL)" +
-		"&_pragma=foreign_keys(1)&" + extra
-	return u.String()
-}
-
-// migrate brings the tables up to date. When several processes start at once on
-// a new file, all but one may lose a race for a table or a version; they see the
-// winner's work at their next attempt.
-func migrate(ctx context.Context, db *sql.DB) error {
-	dir, err := fs.Sub(migrations, "migrations")
+	defer func() { _ = conn.Close() }() // it goes back to its pool
+	own, end := context.WithCancel(context.WithoutCancel(ctx))
+	defer end()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(commitTimeout, end) })()
+	tx, err := conn.BeginTx(own, nil)
 	if err != nil {
 		return err
 	}
-	p, err := goose.NewProvider(goose.DialectSQLite3, db, dir, goose.WithDisableGlobalRegistry(true))
+	if err = do(tx); err == nil {
+		err = ctx.Err()
+	}
+	if err == nil {
+		err = tx.Commit()
+	}
 	if err != nil {
+		return errors.Join(err, rollback(tx))
+	}
+	return nil
+}
+
+// rollback ends a transaction; one that has ended already is no error.
+func rollback(tx *sql.Tx) error {
+	if err := tx.Rollback(); err != nil && !errors.Is(err, sql.ErrTxDone) {
 		return err
 	}
-	for range 3 {
-		if _, err = p.Up(ctx); err == nil || ctx.Err() != nil {
+	return nil
+}
+
+// attempts is how often something that may be repeated is done at most.
+const attempts = 3
+
+// repeat runs do again when it failed in a way that is over by the next time: a
+// conflict with another transaction, or a connection that broke. It must be
+// harmless to do twice. The first attempt is number 0.
+func repeat(ctx context.Context, do func(attempt int) error) error {
+	for n := 0; ; n++ {
+		err := do(n)
+		if err == nil || n+1 == attempts || ctx.Err() != nil {
 			return err
 		}
+		if kind, again := kindOf(err); kind == nil || !again {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(time.Duration(1+rand.IntN(10)) * time.Millisecond << (2 * n)): //nolint:gosec // not a secret
+		}
 	}
-	return err
 }
 
 // failed says what could not be done. When the context has ended that is the
 // reason, whatever the driver calls it.
 func failed(ctx context.Context, verb string, err error) error {
-	if cause := ctx.Err(); cause != nil && !errors.Is(err, cause) {
+	if cause := ctx.Err(); cause != nil {
+		if errors.Is(err, cause) {
+			return fmt.Errorf("%s: %w", verb, err)
+		}
 		return fmt.Errorf("%s: %w: %w", verb, cause, err)
+	}
+	if kind, _ := kindOf(err); kind != nil {
+		return fmt.Errorf("%s: %w: %w", verb, kind, err)
 	}
 	return fmt.Errorf("%s: %w", verb, err)
 }

@@ -22,14 +22,20 @@ func main() { aguada.Main(shop()) }
 func shop() *aguada.App {
 	var cfg orders.Config
 	app := production.App(func(ctx context.Context, rt *aguada.Runtime) (*production.Services, error) {
-		db, err := store.Open(ctx, rt.Config.DatabaseURL.Reveal())
+		db, err := store.Open(ctx, rt.Config.DatabaseURL.Reveal(), store.Config{
+			Tracer: rt.Tracer("orders/store"), Meter: rt.Meter("orders/store"),
+		})
 		if err != nil {
 			return nil, err
 		}
 		rt.OnStop("database", db.Close)
 		rt.Check("database", db.Ping)
+		placing, err := orders.NewOrders(db, cfg, rt.Meter("orders"))
+		if err != nil {
+			return nil, err
+		}
 		return &production.Services{
-			Orders:   orders.NewOrders(db, cfg),
+			Orders:   placing,
 			Users:    orders.NewUsers(db, cfg),
 			Accounts: orders.NewAccounts(),
 			Reports:  orders.NewReports(db),

@@ -20,6 +20,7 @@ import (
 	"github.com/aguada-dev/aguada"
 	"github.com/aguada-dev/aguada/auth"
 	"github.com/aguada-dev/aguada/auth/jwt"
+	"github.com/aguada-dev/aguada/examples/orders/internal/pgtest"
 	"github.com/aguada-dev/aguada/policy"
 )
 
@@ -60,7 +61,7 @@ func newWorld(t *testing.T) *world {
 	check(err)
 	check(os.WriteFile(file("keys.json"), keys, 0o600))
 	return &world{key: key, apiKey: apiKey, environ: []string{
-		"HTTP_ADDR=127.0.0.1:0", "LOG_FORMAT=json", "LOG_LEVEL=debug",
+		"HTTP_ADDR=127.0.0.1:0", "ADMIN_ADDR=127.0.0.1:0", "LOG_FORMAT=json", "LOG_LEVEL=debug",
 		"DATABASE_URL=sqlite:" + file("shop.db"),
 		"AUTH_USERS_FILE=" + file("users"),
 		"AUTH_API_KEYS_FILE=" + file("keys.json"), "AUTH_API_KEYS_PEPPER=" + pepper,
@@ -77,9 +78,11 @@ type running struct {
 	stop func() error
 }
 
-func start(t *testing.T) *running {
+// start starts the shop; environ wins over the world's.
+func start(t *testing.T, environ ...string) *running {
 	t.Helper()
 	r := &running{world: newWorld(t), t: t, log: &logBuffer{}}
+	r.environ = append(r.environ, environ...)
 	ctx, cancel := context.WithCancel(context.Background())
 	addr, done := make(chan string, 1), make(chan error, 1)
 	go func() {
@@ -177,7 +180,13 @@ func methods(t *testing.T) (all []policy.Method) {
 // Every example of the contract is answered as it promises with the right
 // credential, and with 401 or 403 without.
 func TestContractHolds(t *testing.T) {
-	r := start(t)
+	t.Run("sqlite", func(t *testing.T) { start(t).contractHolds() })
+	t.Run("postgres", func(t *testing.T) { start(t, "DATABASE_URL="+pgtest.URL(t)).contractHolds() })
+}
+
+func (r *running) contractHolds() {
+	t := r.t
+	t.Helper()
 	order := regexp.MustCompile(`ord_[a-z2-7]{26}`)
 	all := methods(t)
 	i := slices.IndexFunc(all, func(m policy.Method) bool { return m.Name == "create" })
@@ -285,7 +294,8 @@ func TestSecretsStaySecret(t *testing.T) {
 // The shop's own settings are checked like the chassis'.
 func TestOwnSettings(t *testing.T) {
 	for _, c := range []struct{ env, want string }{
-		{"PAGE_SIZE=many", "PAGE_SIZE"}, {"PAGE_SIZE=101", "PAGE_SIZE"}, {"SHIP_AFTER=-1s", "SHIP_AFTER"}, {"DATABASE_URL=postgres://u:hunter2@h/d", "sqlite:FILE"},
+		{"PAGE_SIZE=many", "PAGE_SIZE"}, {"PAGE_SIZE=101", "PAGE_SIZE"}, {"SHIP_AFTER=-1s", "SHIP_AFTER"}, {"DATABASE_URL=mysql://u:hunter2@h/d", "sqlite:FILE"},
+		{"DATABASE_URL=postgres://u:hunter2@h/d", "sslmode"}, {"DATABASE_URL=postgres://u:hunter2@127.0.0.1:1/d", "unavailable"},
 	} {
 		ctx, cancel := context.WithCancel(t.Context())
 		err := shop().Run(ctx, ctx, aguada.Process{

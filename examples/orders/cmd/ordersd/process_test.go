@@ -20,6 +20,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/aguada-dev/aguada/examples/orders/internal/pgtest"
 )
 
 // binary builds ordersd once.
@@ -37,7 +39,7 @@ var binary = sync.OnceValues(func() (string, error) {
 })
 
 func TestMain(m *testing.M) {
-	code := m.Run()
+	code := pgtest.Run(m)
 	if path, err := binary(); err == nil {
 		_ = os.RemoveAll(filepath.Dir(path))
 	}
@@ -124,9 +126,19 @@ type tally struct{ answered, refused, lost atomic.Int64 }
 
 // order places orders at a pace until it is refused a connection.
 func (p *process) order(client *http.Client, token string, pace time.Duration, sum *tally) {
+	p.orderUntil(client, token, pace, sum, nil)
+}
+
+// orderUntil is order, but ends when leave is closed.
+func (p *process) orderUntil(client *http.Client, token string, pace time.Duration, sum *tally, leave <-chan struct{}) {
 	tick := time.NewTicker(pace)
 	defer tick.Stop()
-	for range tick.C {
+	for {
+		select {
+		case <-leave:
+			return
+		case <-tick.C:
+		}
 		body := `{"customer_id":"cust_1","currency":"EUR","items":[{"sku":"TEA-1","quantity":1,"unit_price_cents":100}]}`
 		req, err := http.NewRequest(http.MethodPost, "http://"+p.addr+"/orders", io.NopCloser(strings.NewReader(body)))
 		if err != nil {

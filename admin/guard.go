@@ -1,0 +1,246 @@
+package admin
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+// admit says who the caller is; it has answered if the request is refused.
+func (s *Server) admit(w http.ResponseWriter, r *http.Request) (who string, ok bool) {
+	if text := s.foreign(r); text != "" {
+		s.refuse(w, r, http.StatusForbidden, text)
+		return "", false
+	}
+	if s.cfg.Token != "" {
+		return "token", s.authenticate(w, r)
+	}
+	if !s.cfg.verifiesClients() {
+		return "local", true // New has made sure that the listener is on loopback
+	}
+	if r.TLS == nil || len(r.TLS.VerifiedChains) == 0 {
+		s.refuse(w, r, http.StatusUnauthorized, "a client certificate is needed")
+		return "", false
+	}
+	return "certificate " + printable(r.TLS.VerifiedChains[0][0].Subject.CommonName), true
+}
+
+// foreign says why a request looks like one that a web page has made its
+// visitor's browser send; "" if it does not.
+func (s *Server) foreign(r *http.Request) string {
+	if origins := r.Header["Origin"]; len(origins) > 0 {
+		u, err := url.Parse(origins[0])
+		if len(origins) > 1 || err != nil || u.Host != r.Host || u.Host == "" {
+			return "cross-origin requests are refused"
+		}
+	}
+	switch site := r.Header["Sec-Fetch-Site"]; {
+	case len(site) == 0:
+	case len(site) > 1 || site[0] != "same-origin" && site[0] != "none":
+		return "requests from other sites are refused"
+	}
+	if s.origins.Check(r) != nil {
+		return "cross-origin requests are refused"
+	}
+	if s.cfg.Token != "" {
+		return "" // no browser sends a token that it was not given for this very origin
+	}
+	if !s.knows(r.Host) {
+		return "the Host is neither an IP address, localhost, nor a name that this port was given"
+	}
+	if s.cfg.verifiesClients() {
+		return ""
+	}
+	for _, name := range []string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-Ip"} {
+		if len(r.Header[name]) > 0 {
+			return "the request came through a proxy, so that loopback proves nothing: set ADMIN_TOKEN"
+		}
+	}
+	return ""
+}
+
+// knows reports whether a Host header can be this port's: an attacker's name
+// that resolves to this machine cannot.
+func (s *Server) knows(host string) bool {
+	name := host
+	if h, port, err := net.SplitHostPort(host); err == nil {
+		if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+			return false
+		}
+		name = h
+	} else {
+		name = strings.TrimSuffix(strings.TrimPrefix(name, "["), "]")
+	}
+	if _, err := netip.ParseAddr(name); err == nil {
+		return true
+	}
+	name = strings.ToLower(strings.TrimSuffix(name, "."))
+	return name == "localhost" || slices.ContainsFunc(s.cfg.Hosts, func(h string) bool { return strings.EqualFold(h, name) })
+}
+
+// authenticate compares the caller's token, in a time that does not depend on
+// it. A client that keeps guessing is no longer compared, whatever it sends.
+func (s *Server) authenticate(w http.ResponseWriter, r *http.Request) bool {
+	all := r.Header["Authorization"]
+	if len(all) == 0 {
+		w.Header().Set("WWW-Authenticate", `Bearer realm="admin"`)
+		fail(w, http.StatusUnauthorized, "a token is needed: Authorization: Bearer ADMIN_TOKEN")
+		return false
+	}
+	sum := sha256.Sum256([]byte(bearer(r)))
+	right, retry := s.guesses.try(client(r), func() bool {
+		return len(all) == 1 && subtle.ConstantTimeCompare(sum[:], s.token[:]) == 1
+	})
+	switch {
+	case right:
+		return true
+	case retry > 0:
+		w.Header().Set("Retry-After", strconv.Itoa(int(retry/time.Second)+1))
+		s.refuse(w, r, http.StatusTooManyRequests, "too many wrong tokens from this address")
+	default:
+		w.Header().Set("WWW-Authenticate", `Bearer realm="admin", error="invalid_token"`)
+		s.refuse(w, r, http.StatusUnauthorized, "the token is wrong")
+	}
+	return false
+}
+
+// bearer returns the token of a request: the bearer token, or the password of
+// Basic authentication.
+func bearer(r *http.Request) string {
+	if _, password, ok := r.BasicAuth(); ok {
+		return password
+	}
+	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	if !strings.EqualFold(scheme, "Bearer") {
+		return ""
+	}
+	return strings.TrimLeft(token, " ")
+}
+
+// refuse answers, and audits within bounds: what does not fit is counted in
+// the next event that does.
+func (s *Server) refuse(w http.ResponseWriter, r *http.Request, status int, text string) {
+	if ok, dropped := s.refusals.take(time.Now()); ok {
+		detail := cut(text + ": " + r.Method + " " + r.URL.Path)
+		if dropped > 0 {
+			detail += " (and " + strconv.Itoa(dropped) + " more refusals before)"
+		}
+		s.record(context.WithoutCancel(r.Context()), Event{
+			Action: "admin.access", Client: address(r), Outcome: Denied, Status: status, Detail: detail,
+		})
+	}
+	fail(w, status, text)
+}
+
+// address returns the peer's address without its port.
+func address(r *http.Request) string {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return ""
+	}
+	return host
+}
+
+// client returns the network that is one client: an IPv4 address, or the /64
+// of an IPv6 one.
+func client(r *http.Request) netip.Prefix {
+	a, err := netip.ParseAddr(address(r))
+	if err != nil {
+		return netip.Prefix{} // all of them are one
+	}
+	a, bits := a.Unmap().WithZone(""), 64
+	if a.Is4() {
+		bits = 32
+	}
+	p, _ := a.Prefix(bits)
+	return p
+}
+
+// A client may guess guessBurst times, and once more every guessEvery.
+const (
+	guessBurst = 10
+	guessEvery = 5 * time.Second
+	maxClients = 1024
+)
+
+// guesses bounds the wrong tokens of each client, in bounded memory. The zero
+// value works.
+type guesses struct {
+	mu sync.Mutex
+	// until is when the client is believed to have made no guess at all: each
+	// one moves it by guessEvery.
+	until map[netip.Prefix]time.Time
+}
+
+// try asks right unless the client has to wait, for retry.
+func (g *guesses) try(c netip.Prefix, right func() bool) (ok bool, retry time.Duration) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	now := time.Now()
+	debt := max(g.until[c].Sub(now), 0)
+	if excess := debt - (guessBurst-1)*guessEvery; excess > 0 {
+		return false, excess
+	}
+	if right() {
+		return true, 0
+	}
+	if g.until == nil {
+		g.until = make(map[netip.Prefix]time.Time)
+	}
+	if len(g.until) >= maxClients {
+		g.forget(now)
+	}
+	g.until[c] = now.Add(debt + guessEvery)
+	return false, 0
+}
+
+// forget makes room: whoever has no debt goes, and someone if nobody does.
+func (g *guesses) forget(now time.Time) {
+	for c, until := range g.until {
+		if !until.After(now) {
+			delete(g.until, c)
+		}
+	}
+	for c := range g.until {
+		if len(g.until) < maxClients {
+			return
+		}
+		delete(g.until, c)
+	}
+}
+
+// Refusals are audited as often as this, at most.
+const (
+	refusalBurst = 60
+	refusalEvery = time.Second
+)
+
+// meter bounds how often something is reported. The zero value works.
+type meter struct {
+	mu      sync.Mutex
+	until   time.Time
+	dropped int
+}
+
+// take reports whether to report now, and how often it said no since.
+func (m *meter) take(now time.Time) (ok bool, dropped int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	debt := max(m.until.Sub(now), 0)
+	if debt > (refusalBurst-1)*refusalEvery {
+		m.dropped++
+		return false, 0
+	}
+	m.until = now.Add(debt + refusalEvery)
+	dropped, m.dropped = m.dropped, 0
+	return true, dropped
+}

@@ -1,0 +1,306 @@
+package admin
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/base64"
+	"fmt"
+	"io"
+	"math/big"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// On loopback without a token, what a web page can make a browser send is
+// refused.
+func TestForeignRequests(t *testing.T) {
+	g := newRig(t, func(c *Config) { c.Hosts = []string{"Admin.Test"} })
+	_, port, _ := net.SplitHostPort(g.addr)
+	own := "http://" + g.addr
+	lease := `{"kind":"log-level","level":"debug","duration":"1m","reason":"test"}`
+	for _, c := range []struct {
+		name, method string
+		header       []string
+		status       int
+	}{
+		{"plain", "GET", nil, 200},
+		{"localhost", "GET", []string{"Host", "localhost:" + port}, 200},
+		{"localhost without port", "GET", []string{"Host", "LOCALHOST"}, 200},
+		{"rooted", "GET", []string{"Host", "localhost.:" + port}, 200},
+		{"IPv6", "GET", []string{"Host", "[::1]:" + port}, 200},
+		{"IPv6 without port", "GET", []string{"Host", "[::1]"}, 200},
+		{"configured", "GET", []string{"Host", "admin.test:" + port}, 200},
+		{"rebinding", "GET", []string{"Host", "evil.example:" + port}, 403},
+		{"rebinding without port", "GET", []string{"Host", "evil.example"}, 403},
+		{"rebinding, subdomain", "GET", []string{"Host", "localhost.evil.example"}, 403},
+		{"rebinding, user", "GET", []string{"Host", "127.0.0.1@evil.example"}, 403},
+		{"rebinding, address in a name", "GET", []string{"Host", "127.0.0.1.nip.io"}, 403},
+		{"bad port", "GET", []string{"Host", "localhost:x"}, 403},
+		{"own origin", "GET", []string{"Origin", own}, 200},
+		{"foreign origin", "GET", []string{"Origin", "https://evil.example"}, 403},
+		{"another port is another origin", "GET", []string{"Origin", "http://127.0.0.1:1"}, 403},
+		{"null origin", "GET", []string{"Origin", "null"}, 403},
+		{"two origins", "GET", []string{"Origin", own, "Origin", "https://evil.example"}, 403},
+		{"own page", "GET", []string{"Sec-Fetch-Site", "same-origin"}, 200},
+		{"typed", "GET", []string{"Sec-Fetch-Site", "none"}, 200},
+		{"image of another site", "GET", []string{"Sec-Fetch-Site", "cross-site"}, 403},
+		{"same site, another origin", "GET", []string{"Sec-Fetch-Site", "same-site"}, 403},
+		{"twice", "GET", []string{"Sec-Fetch-Site", "none", "Sec-Fetch-Site", "cross-site"}, 403},
+		{"through a proxy", "GET", []string{"X-Forwarded-For", "203.0.113.7"}, 403},
+		{"through a modern proxy", "GET", []string{"Forwarded", "for=203.0.113.7"}, 403},
+		{"post", "POST", []string{"Content-Type", "application/json"}, 201},
+		{"post of a foreign page", "POST", []string{"Content-Type", "application/json", "Origin", "https://evil.example"}, 403},
+		{"post of a foreign page, no origin", "POST", []string{"Content-Type", "application/json", "Sec-Fetch-Site", "cross-site"}, 403},
+		{"post of a form", "POST", []string{"Content-Type", "text/plain"}, 415},
+		{"post of a form with JSON in its type", "POST", []string{"Content-Type", "text/plain; x=application/json"}, 415},
+		{"post without type", "POST", nil, 415},
+		{"preflight", "OPTIONS", []string{"Access-Control-Request-Method", "POST"}, 405},
+		{"preflight of a foreign page", "OPTIONS", []string{"Origin", "https://evil.example", "Access-Control-Request-Method", "DELETE"}, 403},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			body := ""
+			if c.method == "POST" {
+				body = lease
+			}
+			a := g.do(c.method, "/debug/leases", body, c.header...)
+			if a.status != c.status {
+				t.Errorf("%d, want %d: %s", a.status, c.status, a.body)
+			}
+			hardened(t, a)
+		})
+	}
+	if n := len(g.s.cfg.Leases.List()); n != 1 {
+		t.Errorf("%d leases", n)
+	}
+	if !strings.Contains(g.actions(), "admin.access denied") {
+		t.Errorf("not audited:\n%s", g.actions())
+	}
+}
+
+func basic(password string) string {
+	return "Basic " + base64.StdEncoding.EncodeToString([]byte("x:"+password))
+}
+
+func TestToken(t *testing.T) {
+	right := "Bearer " + goodToken
+	for _, c := range []struct {
+		name   string
+		header []string
+		status int
+	}{
+		{"right", []string{"Authorization", right}, 200},
+		{"lower case", []string{"Authorization", "bearer " + goodToken}, 200},
+		{"as a password", []string{"Authorization", basic(goodToken)}, 200},
+		{"right, any Host", []string{"Authorization", right, "Host", "orders-admin:8082"}, 200},
+		{"right, behind a proxy", []string{"Authorization", right, "X-Forwarded-For", "203.0.113.7"}, 200},
+		{"right, from a foreign page", []string{"Authorization", right, "Origin", "https://evil.example"}, 403},
+		{"missing", nil, 401},
+		{"in the query", nil, 401},
+		{"wrong", []string{"Authorization", "Bearer " + goodToken[1:] + "x"}, 401},
+		{"shorter", []string{"Authorization", "Bearer " + goodToken[:20]}, 401},
+		{"longer", []string{"Authorization", right + "x"}, 401},
+		{"empty", []string{"Authorization", "Bearer "}, 401},
+		{"alone", []string{"Authorization", goodToken}, 401},
+		{"another scheme", []string{"Authorization", "Token " + goodToken}, 401},
+		{"wrong password", []string{"Authorization", basic("x")}, 401},
+		{"as the user", []string{"Authorization", "Basic " + base64.StdEncoding.EncodeToString([]byte(goodToken+":"))}, 401},
+		{"twice", []string{"Authorization", right, "Authorization", right}, 401},
+		{"twice, one wrong", []string{"Authorization", "Bearer x", "Authorization", right}, 401},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			g := newRig(t, func(c *Config) { c.Token = goodToken })
+			path := "/methods"
+			if c.name == "in the query" {
+				path += "?token=" + goodToken + "&access_token=" + goodToken
+			}
+			a := g.get(path, c.header...)
+			if a.status != c.status {
+				t.Errorf("%d, want %d: %s", a.status, c.status, a.body)
+			}
+			if a.status == 401 && !strings.HasPrefix(a.header.Get("WWW-Authenticate"), "Bearer") {
+				t.Error("no challenge")
+			}
+			if a.status != 200 && len(c.header) > 0 && g.actions() != "admin.access denied -" {
+				t.Errorf("audited: %s", g.actions())
+			}
+			if all := a.body + g.log.String() + fmt.Sprint(g.ring.Events(0, 0)); strings.Contains(all, goodToken[:20]) {
+				t.Error("the token was told")
+			}
+			hardened(t, a)
+		})
+	}
+}
+
+// Every page is behind the token, those that do not exist too.
+func TestTokenGuardsEverything(t *testing.T) {
+	g := newRig(t, func(c *Config) { c.Token = goodToken })
+	for _, p := range append(g.s.pages, page{path: "/nope"}) {
+		for _, method := range []string{"GET", "HEAD", "POST", "DELETE", "OPTIONS"} {
+			if a := g.do(method, p.path, ""); a.status != 401 {
+				t.Errorf("%s %s: %d", method, p.path, a.status)
+			}
+		}
+	}
+}
+
+// Guessing ends, for the right token from that address too; and is audited
+// within bounds.
+func TestGuessing(t *testing.T) {
+	g := newRig(t, func(c *Config) { c.Token = goodToken })
+	for i := range 100 {
+		want := 401
+		if i >= guessBurst {
+			want = 429
+		}
+		a := g.get("/", "Authorization", fmt.Sprint("Bearer guess-", i))
+		if a.status != want {
+			t.Fatalf("guess %d: %d, want %d", i, a.status, want)
+		}
+		if want == 429 && a.header.Get("Retry-After") == "" {
+			t.Error("no Retry-After")
+		}
+	}
+	if a := g.get("/", "Authorization", "Bearer "+goodToken); a.status != 429 {
+		t.Errorf("the right token: %d", a.status)
+	}
+	if a := g.get("/"); a.status != 401 {
+		t.Errorf("no token: %d", a.status)
+	}
+	if n := g.ring.Total(); n < guessBurst || n > refusalBurst+10 {
+		t.Errorf("%d events", n)
+	}
+}
+
+func TestGuessesRecover(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var g guesses
+		a, b := netip.MustParsePrefix("10.0.0.1/32"), netip.MustParsePrefix("10.0.0.2/32")
+		wrong, right := func() bool { return false }, func() bool { return true }
+		for range guessBurst {
+			if ok, retry := g.try(a, wrong); ok || retry != 0 {
+				t.Fatal(ok, retry)
+			}
+		}
+		if ok, retry := g.try(a, right); ok || retry != guessEvery {
+			t.Error(ok, retry)
+		}
+		if ok, _ := g.try(b, right); !ok {
+			t.Error("somebody else has to wait")
+		}
+		time.Sleep(guessEvery)
+		if ok, _ := g.try(a, right); !ok {
+			t.Error("still waiting")
+		}
+		for i := range 10 * maxClients {
+			g.try(netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 1, byte(i >> 8), byte(i)}), 32), wrong)
+		}
+		if len(g.until) > maxClients {
+			t.Errorf("%d clients are remembered", len(g.until))
+		}
+	})
+}
+
+func TestRefusalsAreBounded(t *testing.T) {
+	var m meter
+	now, reported := time.Now(), 0
+	for range 1000 {
+		if ok, _ := m.take(now); ok {
+			reported++
+		}
+	}
+	ok, dropped := m.take(now.Add(refusalEvery))
+	if reported != refusalBurst || !ok || dropped != 1000-refusalBurst {
+		t.Errorf("%d reported, then %v and %d dropped", reported, ok, dropped)
+	}
+}
+
+func TestClientIsANetwork(t *testing.T) {
+	for addr, want := range map[string]string{
+		"10.1.2.3:5": "10.1.2.3/32", "[::ffff:10.1.2.3]:5": "10.1.2.3/32", "[2001:db8:1:2:3::4]:5": "2001:db8:1:2::/64",
+		"[fe80::1%eth0]:5": "fe80::/64", "@": "invalid Prefix",
+	} {
+		if got := client(&http.Request{RemoteAddr: addr}).String(); got != want {
+			t.Errorf("%s: %s, want %s", addr, got, want)
+		}
+	}
+}
+
+// Client certificates of the right authority are enough, and needed.
+func TestClientCertificates(t *testing.T) {
+	ca, caKey := certificate(t, "ca", nil, nil)
+	server, serverKey := certificate(t, "127.0.0.1", ca, caKey)
+	ann, annKey := certificate(t, "ann", ca, caKey)
+	otherCA, otherKey := certificate(t, "other", nil, nil)
+	eve, eveKey := certificate(t, "eve", otherCA, otherKey)
+	pool := x509.NewCertPool()
+	pool.AddCert(ca)
+	pair := func(c *x509.Certificate, k *ecdsa.PrivateKey) []tls.Certificate {
+		return []tls.Certificate{{Certificate: [][]byte{c.Raw}, PrivateKey: k}}
+	}
+	for _, mode := range []tls.ClientAuthType{tls.RequireAndVerifyClientCert, tls.VerifyClientCertIfGiven} {
+		g := newRig(t, func(c *Config) {
+			c.TLS = &tls.Config{Certificates: pair(server, serverKey), ClientCAs: pool, ClientAuth: mode, MinVersion: tls.VersionTLS12}
+		})
+		for name, c := range map[string]struct {
+			certs []tls.Certificate
+			ok    bool
+		}{"ann": {pair(ann, annKey), true}, "eve": {pair(eve, eveKey), false}, "nobody": {nil, false}} {
+			transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool, Certificates: c.certs, MinVersion: tls.VersionTLS12}, ForceAttemptHTTP2: true}
+			g.http = &http.Client{Transport: transport}
+			res, err := g.http.Get(g.url + "/debug/pprof/heap")
+			got := err == nil && res.StatusCode == 200
+			if err == nil {
+				_, _ = io.Copy(io.Discard, res.Body)
+				res.Body.Close()
+			}
+			if got != c.ok {
+				t.Errorf("mode %d, %s: %v %v", mode, name, err, res)
+			}
+			if c.ok {
+				if a := g.get("/", "Host", "evil.example"); a.status != 403 {
+					t.Errorf("rebinding with a certificate: %d", a.status)
+				}
+			}
+			transport.CloseIdleConnections()
+		}
+		if !strings.Contains(g.actions(), "profile success certificate ann") {
+			t.Errorf("audited: %s", g.actions())
+		}
+	}
+}
+
+func certificate(t *testing.T, name string, ca *x509.Certificate, caKey *ecdsa.PrivateKey) (*x509.Certificate, *ecdsa.PrivateKey) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &x509.Certificate{
+		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: name},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth, x509.ExtKeyUsageServerAuth},
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+	}
+	if ca == nil {
+		c.IsCA, c.BasicConstraintsValid, c.KeyUsage = true, true, x509.KeyUsageCertSign
+		ca, caKey = c, key
+	}
+	der, err := x509.CreateCertificate(rand.Reader, c, ca, &key.PublicKey, caKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err = x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c, key
+}

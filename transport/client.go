@@ -1,0 +1,76 @@
+package transport
+
+import (
+	"net/http"
+	"net/netip"
+	"strings"
+)
+
+// maxHops bounds how many proxies are believed one after another.
+const maxHops = 16
+
+// client returns the address of the client, without its port.
+func (c *call) client() string {
+	peer := host(c.req.RemoteAddr)
+	if len(c.h.cfg.TrustedProxies) == 0 {
+		return peer
+	}
+	return forwarded(peer, c.req.Header, c.h.cfg.TrustedProxies)
+}
+
+// forwarded goes back from the peer through X-Forwarded-For as long as it meets
+// trusted proxies. What stands before the first other address was written by
+// strangers, and so was all of it where the peer is one. An entry that is no
+// address ends the way at the proxy that wrote it.
+func forwarded(peer string, header http.Header, trusted []netip.Prefix) string {
+	client := peer
+	list := strings.Join(header["X-Forwarded-For"], ",")
+	for range maxHops {
+		addr, err := netip.ParseAddr(client)
+		if err != nil || !among(addr, trusted) || list == "" {
+			return client
+		}
+		entry := list
+		if i := strings.LastIndexByte(list, ','); i >= 0 {
+			entry, list = list[i+1:], list[:i]
+		} else {
+			list = ""
+		}
+		next, ok := address(strings.TrimSpace(entry))
+		if !ok {
+			return client
+		}
+		client = next
+	}
+	return client
+}
+
+// address reads an entry: an address, with a port or without.
+func address(entry string) (string, bool) {
+	if a, err := netip.ParseAddr(strings.Trim(entry, "[]")); err == nil {
+		return a.Unmap().WithZone("").String(), true
+	}
+	if a, err := netip.ParseAddrPort(entry); err == nil {
+		return a.Addr().Unmap().WithZone("").String(), true
+	}
+	return "", false
+}
+
+func among(a netip.Addr, networks []netip.Prefix) bool {
+	a = a.Unmap().WithZone("")
+	for _, n := range networks {
+		if n.Contains(a) {
+			return true
+		}
+	}
+	return false
+}
+
+// host returns an address without its port.
+func host(addr string) string {
+	i := strings.LastIndexByte(addr, ':')
+	if i < 0 {
+		return addr
+	}
+	return strings.Trim(addr[:i], "[]")
+}

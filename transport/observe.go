@@ -1,0 +1,99 @@
+package transport
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"net/http"
+	"reflect"
+	"time"
+
+	"github.com/aguada-dev/aguada/policy"
+	"github.com/aguada-dev/aguada/telemetry"
+)
+
+// observe begins the request's span and says who writes under its context.
+func (c *call) observe() {
+	if c.route != nil {
+		c.instruments = c.route.instruments
+	} else {
+		c.instruments = c.h.cfg.Telemetry.Unmatched(c.req.Method)
+	}
+	c.instruments.Start(c.parent, &c.span, &c.req, c.start)
+	c.scope.RequestID, c.scope.Service, c.scope.Method = c.id[0], c.m.Service, c.m.Name
+}
+
+// applyLeases lets debugging leases apply to the call, whose caller is known.
+func (c *call) applyLeases() {
+	subject := ""
+	if c.principal != nil {
+		subject = c.principal.Subject
+	}
+	c.leased = c.h.cfg.Leases.Apply(&c.scope, c.m.Service, c.m.Name, subject)
+}
+
+// showPayload writes what a method gets or returns where a lease says so.
+func (c *call) showPayload(ctx context.Context, d telemetry.Direction, v any) {
+	if c.leased && v != nil && c.m.Kind == policy.Unary {
+		_ = telemetry.PayloadLine(ctx, c.h.log.Handler(), d, withoutBody(v))
+	}
+}
+
+// withoutBody returns the payload or result out of what Goa makes of a method
+// that reads or writes its body itself, which holds the connection.
+func withoutBody(v any) any {
+	r := reflect.Indirect(reflect.ValueOf(v))
+	if r.Kind() != reflect.Struct {
+		return v
+	}
+	if body := r.FieldByName("Body"); !body.IsValid() || body.Type() != reflect.TypeFor[io.ReadCloser]() {
+		return v
+	}
+	for _, name := range [...]string{"Payload", "Result"} {
+		if f := r.FieldByName(name); f.IsValid() {
+			return f.Interface()
+		}
+	}
+	return nil
+}
+
+// Event is an audit event: who did what, and how it went. It holds no payload.
+type Event struct {
+	Time            time.Time
+	RequestID       string
+	TraceID         string
+	Service, Method string
+	User, Scheme    string
+	Client          string
+	Outcome         string // "success", "denied" or "failure"
+	Status          int
+	ErrorType       string
+}
+
+// audit writes the audit event of a call, whatever the log's level.
+func (c *call) audit(line *telemetry.Request) {
+	e := Event{
+		Time: line.Time, RequestID: line.ID, Service: line.Service, Method: line.Method, User: line.User, Scheme: line.Scheme,
+		Client: line.Client, Outcome: "success", Status: line.Status, ErrorType: line.ErrorType,
+	}
+	if line.Trace.IsValid() {
+		e.TraceID = line.Trace.TraceID().String()
+	}
+	switch {
+	case line.Status == http.StatusUnauthorized || line.Status == http.StatusForbidden:
+		e.Outcome = "denied"
+	case line.Status >= 400 || line.ErrorType != "": // a stream fails after its status
+		e.Outcome = "failure"
+	}
+	record := slog.NewRecord(e.Time, slog.LevelInfo, "audit", 0)
+	record.AddAttrs(
+		slog.String("trace_id", e.TraceID), slog.String("request_id", e.RequestID),
+		slog.String("service", e.Service), slog.String("method", e.Method),
+		slog.String("enduser.id", e.User), slog.String("auth.scheme", e.Scheme),
+		slog.String("client.address", e.Client), slog.String("outcome", e.Outcome),
+		slog.Int("http.response.status_code", e.Status), slog.String("error.type", e.ErrorType))
+	_ = c.h.log.Handler().Handle(context.Background(), record)
+	if c.h.cfg.Audit != nil {
+		c.h.cfg.Audit(&e)
+	}
+}
