@@ -73,7 +73,7 @@ func (o *operation) leaseChanged(e telemetry.LeaseEvent) {
 		Outcome: admin.Success, Detail: fmt.Sprintf("%s %s, principal %q: %s", e.Lease.Kind, e.Lease.ID, e.Lease.Principal, e.Lease.Reason),
 	}
 	o.audit.Add(event)
-	o.logger.Info("audit", "event", event)
+	o.logger.LogAttrs(context.Background(), slog.LevelInfo, "audit", event.LogValue().Group()...)
 }
 
 // observe lets the metrics see the state of the service.

@@ -83,6 +83,19 @@ func (p *process) adminAddr() string {
 	return ""
 }
 
+// awaitLog waits until the log holds n lines of orders that were placed: what
+// they wrote has come through the pipe then.
+func (p *process) awaitLog(n int) string {
+	p.t.Helper()
+	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
+		if log := p.log.String(); strings.Count(log, `"http.response.status_code":201`) == n {
+			return log
+		}
+	}
+	p.t.Fatalf("not %d orders in the log:\n%s", n, p.log.String())
+	return ""
+}
+
 // operated is a shop with a sink and a private port on a free one.
 func operated(t *testing.T, s *sink, environ ...string) *process {
 	t.Helper()
@@ -218,12 +231,13 @@ func TestPayloadLease(t *testing.T) {
 	fetch(t, http.MethodPost, leases, `{"kind":"payloads","service":"orders","principal":"ada","duration":"1s","reason":"a test"}`)
 	p.call(http.MethodGet, "/orders", "Authorization", p.token("eve", "api:read"), nil)
 	p.placeOrder()
-	if log := p.log.String(); !strings.Contains(log, `"msg":"payload"`) || !strings.Contains(log, `TEA-1`) {
-		t.Errorf("no payload in the log:\n%s", log)
+	log := p.awaitLog(1)
+	if strings.Count(log, `"msg":"payload"`) != 2 || !strings.Contains(log, `TEA-1`) {
+		t.Errorf("not a request and a result in the log:\n%s", log)
 	} else if strings.Contains(log, card) {
 		t.Error("the card number is in the log")
 	}
-	for line := range strings.Lines(p.log.String()) {
+	for line := range strings.Lines(log) {
 		if strings.Contains(line, `"msg":"payload"`) && !strings.Contains(line, `"enduser.id":"ada"`) {
 			t.Errorf("a payload of somebody else: %s", line)
 		}
@@ -233,10 +247,9 @@ func TestPayloadLease(t *testing.T) {
 			t.Fatal("the lease does not end")
 		}
 	}
-	before := strings.Count(p.log.String(), `"msg":"payload"`)
 	p.placeOrder()
-	if after := strings.Count(p.log.String(), `"msg":"payload"`); after != before {
-		t.Errorf("%d payloads after the lease", after-before)
+	if n := strings.Count(p.awaitLog(2), `"msg":"payload"`); n != 2 {
+		t.Errorf("%d payloads after the lease", n-2)
 	}
 	audit := fetch(t, http.MethodGet, "http://"+p.adminAddr()+"/audit?format=json", "")
 	for _, want := range []string{"lease.opened", "lease.expired"} {
