@@ -55,13 +55,16 @@ func (s *Server) foreign(r *http.Request) string {
 		return "" // no browser sends a token that it was not given for this very origin
 	}
 	if !s.knows(r.Host) {
-		return "the Host is neither an IP address, localhost, nor a name that this port was given"
+		return "the Host is neither an address of this port, localhost, nor a name that it was given"
 	}
 	if s.cfg.verifiesClients() {
 		return ""
 	}
-	for _, name := range []string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-Ip"} {
-		if len(r.Header[name]) > 0 {
+	if peer, err := netip.ParseAddrPort(r.RemoteAddr); err != nil || !peer.Addr().Unmap().IsLoopback() {
+		return "the request is not from this machine"
+	}
+	for name := range r.Header {
+		if name == "Forwarded" || name == "Via" || name == "X-Real-Ip" || strings.HasPrefix(name, "X-Forwarded-") {
 			return "the request came through a proxy, so that loopback proves nothing: set ADMIN_TOKEN"
 		}
 	}
@@ -80,8 +83,10 @@ func (s *Server) knows(host string) bool {
 	} else {
 		name = strings.TrimSuffix(strings.TrimPrefix(name, "["), "]")
 	}
-	if _, err := netip.ParseAddr(name); err == nil {
-		return true
+	if addr, err := netip.ParseAddr(name); err == nil {
+		// Where nothing but loopback admits, 0.0.0.0 is an address by which a
+		// browser reaches this machine without saying for whom.
+		return s.cfg.verifiesClients() || addr.Zone() == "" && addr.Unmap().IsLoopback()
 	}
 	name = strings.ToLower(strings.TrimSuffix(name, "."))
 	return name == "localhost" || slices.ContainsFunc(s.cfg.Hosts, func(h string) bool { return strings.EqualFold(h, name) })

@@ -13,11 +13,14 @@ import (
 	"math/big"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/aguada-dev/aguada/policy"
 )
 
 // On loopback without a token, what a web page can make a browser send is
@@ -44,6 +47,9 @@ func TestForeignRequests(t *testing.T) {
 		{"rebinding, subdomain", "GET", []string{"Host", "localhost.evil.example"}, 403},
 		{"rebinding, user", "GET", []string{"Host", "127.0.0.1@evil.example"}, 403},
 		{"rebinding, address in a name", "GET", []string{"Host", "127.0.0.1.nip.io"}, 403},
+		{"any address", "GET", []string{"Host", "0.0.0.0:" + port}, 403},
+		{"any IPv6 address", "GET", []string{"Host", "[::]:" + port}, 403},
+		{"another machine's address", "GET", []string{"Host", "203.0.113.5"}, 403},
 		{"bad port", "GET", []string{"Host", "localhost:x"}, 403},
 		{"own origin", "GET", []string{"Origin", own}, 200},
 		{"foreign origin", "GET", []string{"Origin", "https://evil.example"}, 403},
@@ -56,6 +62,8 @@ func TestForeignRequests(t *testing.T) {
 		{"same site, another origin", "GET", []string{"Sec-Fetch-Site", "same-site"}, 403},
 		{"twice", "GET", []string{"Sec-Fetch-Site", "none", "Sec-Fetch-Site", "cross-site"}, 403},
 		{"through a proxy", "GET", []string{"X-Forwarded-For", "203.0.113.7"}, 403},
+		{"through a proxy that says Via", "GET", []string{"Via", "1.1 edge"}, 403},
+		{"through a proxy that ends TLS", "GET", []string{"X-Forwarded-Proto", "https"}, 403},
 		{"through a modern proxy", "GET", []string{"Forwarded", "for=203.0.113.7"}, 403},
 		{"post", "POST", []string{"Content-Type", "application/json"}, 201},
 		{"post of a foreign page", "POST", []string{"Content-Type", "application/json", "Origin", "https://evil.example"}, 403},
@@ -303,4 +311,22 @@ func certificate(t *testing.T, name string, ca *x509.Certificate, caKey *ecdsa.P
 		t.Fatal(err)
 	}
 	return c, key
+}
+
+// Whoever the headers claim to be: without a credential only this machine is
+// let in, even on a listener that New did not see.
+func TestForeignPeer(t *testing.T) {
+	s, err := New(&net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)}, &policy.Contract{}, Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for peer, want := range map[string]int{"127.0.0.1:4711": 200, "[::1]:4711": 200, "203.0.113.9:4711": 403, "@": 403} {
+		r := httptest.NewRequest(http.MethodGet, "http://127.0.0.1/livez", nil)
+		r.RemoteAddr = peer
+		w := httptest.NewRecorder()
+		s.ServeHTTP(w, r)
+		if w.Code != want {
+			t.Errorf("%s: %d, want %d", peer, w.Code, want)
+		}
+	}
 }
