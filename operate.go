@@ -26,7 +26,6 @@ type operation struct {
 	clue      *cluelog.Logger
 	leases    *telemetry.Leases
 	audit     *admin.Ring
-	begun     time.Time
 }
 
 // newOperation opens the log and the telemetry of a service.
@@ -42,7 +41,7 @@ func newOperation(ctx context.Context, c *policy.Contract, cfg *config.Config, b
 	if err != nil {
 		return nil, fmt.Errorf("start telemetry: %w", err)
 	}
-	o := &operation{telemetry: t, out: t.Handler(base), audit: admin.NewRing(0), begun: time.Now()}
+	o := &operation{telemetry: t, out: t.Handler(base), audit: admin.NewRing(0)}
 	o.logger = slog.New(telemetry.NewContextHandler(o.out))
 	o.clue = cluelog.New(o.out, cluelog.Config{})
 	o.leases = telemetry.NewLeases(telemetry.LeasesConfig{
@@ -110,7 +109,7 @@ func (a *App) serveAdmin(ctx context.Context, rt *Runtime, files *config.TLS, en
 	s, err := admin.New(ln.Addr(), a.contract, admin.Config{
 		Token: rt.Config.AdminToken.Reveal(), TLS: files.Admin(), Metrics: o.telemetry.Metrics(),
 		Settings: func() []admin.Setting { return rows },
-		State:    func() admin.State { return rt.state(a.contract, o.begun) }, Checks: rt.results,
+		State:    func() admin.State { return rt.state(a.contract) }, Checks: rt.results,
 		Leases: leases{o.leases}, Audit: o.audit, Version: Version, Draining: rt.group.Drain(), Logger: o.logger,
 	})
 	if err != nil {
@@ -132,11 +131,11 @@ func (a *App) configuration(environ []string) []admin.Setting {
 }
 
 // state says where the service stands.
-func (rt *Runtime) state(c *policy.Contract, begun time.Time) admin.State {
+func (rt *Runtime) state(c *policy.Contract) admin.State {
 	s := rt.group.State()
 	return admin.State{
 		Name: s.String(), Started: s >= lifecycle.Ready, Ready: rt.group.Ready(),
-		Version: c.API.Version, Uptime: time.Since(begun),
+		Version: c.API.Version, Uptime: rt.checks.Uptime(),
 	}
 }
 
