@@ -6,6 +6,8 @@ import (
 	"log/slog"
 
 	"github.com/aguada-dev/aguada/auth"
+	"github.com/aguada-dev/aguada/auth/apikey"
+	"github.com/aguada-dev/aguada/auth/basic"
 	"github.com/aguada-dev/aguada/auth/jwt"
 	"github.com/aguada-dev/aguada/config"
 	"github.com/aguada-dev/aguada/policy"
@@ -48,12 +50,12 @@ func (rt *Runtime) verifiers(schemes []policy.Scheme) (auth.Verifiers, error) {
 		switch c := rt.Config; s.Kind {
 		case policy.Basic:
 			if c.AuthUsersFile != "" {
-				made, err = auth.NewUsers(c.AuthUsersFile, auth.UsersConfig{Scheme: s.Name, Logger: rt.Logger})
+				made, err = basic.Open(c.AuthUsersFile, basic.Config{Scheme: s.Name, Logger: rt.Logger})
 			}
 		case policy.APIKey:
 			if c.AuthAPIKeysFile != "" {
 				pepper := []byte(c.AuthAPIKeysPepper.Reveal())
-				made, err = auth.NewAPIKeys(c.AuthAPIKeysFile, pepper, auth.APIKeysConfig{Scheme: s.Name, Logger: rt.Logger})
+				made, err = apikey.Open(c.AuthAPIKeysFile, pepper, apikey.Config{Scheme: s.Name, Logger: rt.Logger})
 			}
 		default:
 			if keys == nil {

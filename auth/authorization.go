@@ -4,8 +4,8 @@ import (
 	"encoding/base64"
 	"errors"
 	"strings"
-	"unicode/utf8"
 
+	"github.com/aguada-dev/aguada/auth/internal/text"
 	"github.com/aguada-dev/aguada/policy"
 )
 
@@ -66,10 +66,10 @@ func ParseAuthorization(kind policy.SchemeKind, value string, authorization bool
 		}
 		if !spaced {
 			rest = value
-		} else if !visible(word) {
+		} else if !text.Visible(word) {
 			return Credential{}, errToken
 		}
-		if !visible(rest) {
+		if !text.Visible(rest) {
 			return Credential{}, errToken
 		}
 		return Credential{Token: rest}, nil
@@ -84,7 +84,7 @@ func parseBasic(s string) (Credential, error) {
 		return Credential{}, errBasic
 	}
 	raw, err := base64.StdEncoding.Strict().DecodeString(s)
-	if err != nil || !printable(string(raw)) {
+	if err != nil || !text.Printable(string(raw)) {
 		return Credential{}, errBasic
 	}
 	user, password, ok := strings.Cut(string(raw), ":")
@@ -102,19 +102,6 @@ func named(word, scheme string) bool {
 	}
 	for i := range len(word) {
 		if word[i]|0x20 != scheme[i] {
-			return false
-		}
-	}
-	return true
-}
-
-// printable reports whether s is UTF-8 without control characters.
-func printable(s string) bool {
-	if !utf8.ValidString(s) {
-		return false
-	}
-	for _, r := range s {
-		if r < 0x20 || (r >= 0x7f && r < 0xa0) {
 			return false
 		}
 	}
@@ -148,13 +135,3 @@ var offToken68 = func() (off [256]uint8) {
 	}
 	return off
 }()
-
-// visible reports whether s is one word of visible ASCII.
-func visible(s string) bool {
-	for i := range len(s) {
-		if s[i] <= ' ' || s[i] > '~' {
-			return false
-		}
-	}
-	return s != ""
-}

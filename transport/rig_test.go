@@ -18,6 +18,7 @@ import (
 	"goa.design/goa/v3/security"
 
 	"github.com/aguada-dev/aguada/auth"
+	"github.com/aguada-dev/aguada/auth/apikey"
 	"github.com/aguada-dev/aguada/auth/jwt"
 	"github.com/aguada-dev/aguada/policy"
 	"github.com/aguada-dev/aguada/telemetry"
@@ -243,12 +244,12 @@ func newRig(tb testing.TB, change func(*rig)) *rig {
 		return must(key.Mint(jwt.Claims{Issuer: "test", Subject: subject, Scopes: scopes}))(tb)
 	}
 	r.token, r.reader, r.other = mint("ann", "api:read", "api:write"), mint("rob", "api:read"), mint("eve", "api:read", "api:write")
-	secret, record, err := auth.NewKey([]byte("pepper-pepper-pepper-pepper-pepper"), "kim", nil, time.Time{})
+	secret, record, err := apikey.New([]byte("pepper-pepper-pepper-pepper-pepper"), "kim", nil, time.Time{})
 	if err != nil {
 		tb.Fatal(err)
 	}
 	r.key = secret
-	records := must(json.Marshal(auth.KeyFile{Keys: []auth.KeyRecord{record}}))(tb)
+	records := must(json.Marshal(apikey.File{Keys: []apikey.Record{record}}))(tb)
 	if err := os.WriteFile(filepath.Join(dir, "keys"), records, 0o600); err != nil {
 		tb.Fatal(err)
 	}
@@ -257,7 +258,7 @@ func newRig(tb testing.TB, change func(*rig)) *rig {
 		ReadTimeout: 30 * time.Second, WriteTimeout: 60 * time.Second,
 		Verifiers: auth.Verifiers{
 			"jwt": must(jwt.New(keys, "test", jwt.Config{Scheme: "jwt"}))(tb),
-			"key": must(auth.NewAPIKeys(filepath.Join(dir, "keys"), []byte("pepper-pepper-pepper-pepper-pepper"), auth.APIKeysConfig{}))(tb),
+			"key": must(apikey.Open(filepath.Join(dir, "keys"), []byte("pepper-pepper-pepper-pepper-pepper"), apikey.Config{}))(tb),
 		},
 	}
 	if change != nil {

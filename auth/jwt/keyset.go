@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/aguada-dev/aguada/auth"
-	"github.com/aguada-dev/aguada/auth/internal/reload"
+	"github.com/aguada-dev/aguada/internal/reload"
 )
 
 // KeySetConfig tunes a [KeySet]. The zero value works.

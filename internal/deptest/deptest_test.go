@@ -31,7 +31,9 @@ var rules = map[string]struct{ ours, others []string }{
 	"telemetry/cluelog": {ours: []string{"telemetry"}, others: []string{"goa.design/clue/log", "go.opentelemetry.io/otel/trace"}},
 	"admin":             {ours: []string{"policy"}},
 	"config":            {others: []string{"github.com/caarlos0/env/v11"}},
-	"auth":              {ours: []string{"policy"}, others: []string{"golang.org/x/crypto"}},
+	"auth":              {ours: []string{"policy"}},
+	"auth/basic":        {ours: []string{"auth"}, others: []string{"golang.org/x/crypto"}},
+	"auth/apikey":       {ours: []string{"auth"}},
 	"auth/jwt":          {ours: []string{"auth", "policy"}, others: []string{"github.com/go-jose/go-jose/v4"}},
 	"transport": {
 		ours:   []string{"auth", "policy", "telemetry"},
@@ -39,7 +41,7 @@ var rules = map[string]struct{ ours, others []string }{
 	},
 	"": {
 		ours: []string{
-			"admin", "auth", "auth/jwt", "config", "health", "lifecycle", "policy", "redact", "telemetry", "telemetry/cluelog", "transport",
+			"admin", "auth", "auth/apikey", "auth/basic", "auth/jwt", "config", "health", "lifecycle", "policy", "redact", "telemetry", "telemetry/cluelog", "transport",
 		},
 		others: []string{"go.opentelemetry.io/otel"},
 	},

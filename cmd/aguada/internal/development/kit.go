@@ -25,6 +25,8 @@ import (
 	"time"
 
 	"github.com/aguada-dev/aguada/auth"
+	"github.com/aguada-dev/aguada/auth/apikey"
+	"github.com/aguada-dev/aguada/auth/basic"
 	"github.com/aguada-dev/aguada/auth/jwt"
 	"github.com/aguada-dev/aguada/policy"
 )
@@ -49,12 +51,12 @@ type Kit struct {
 
 // secrets is the content of credentials.json.
 type secrets struct {
-	Note     string          `json:"note"`
-	User     string          `json:"user,omitempty"`
-	Password string          `json:"password,omitempty"`
-	APIKey   string          `json:"api_key,omitempty"`
-	Record   *auth.KeyRecord `json:"api_key_record,omitempty"`
-	Pepper   string          `json:"api_keys_pepper,omitempty"`
+	Note     string         `json:"note"`
+	User     string         `json:"user,omitempty"`
+	Password string         `json:"password,omitempty"`
+	APIKey   string         `json:"api_key,omitempty"`
+	Record   *apikey.Record `json:"api_key_record,omitempty"`
+	Pepper   string         `json:"api_keys_pepper,omitempty"`
 }
 
 const note = "Made by aguada run for development on this machine only. Delete this file to get new ones."
@@ -208,7 +210,7 @@ func (k *Kit) openUser() (err error) {
 		return err
 	}
 	if err == nil {
-		users, err := auth.NewUsers(file, auth.UsersConfig{})
+		users, err := basic.Open(file, basic.Config{})
 		if err != nil {
 			return &CorruptError{File: file, Err: reason(file, err)}
 		}
@@ -216,7 +218,7 @@ func (k *Kit) openUser() (err error) {
 			return nil
 		}
 	}
-	hash, err := auth.HashPassword(s.Password)
+	hash, err := basic.HashPassword(s.Password)
 	if err != nil {
 		return &CorruptError{File: k.file(secretsFile), Err: err}
 	}
@@ -238,8 +240,8 @@ func (k *Kit) openAPIKey() (err error) {
 		if s.Pepper, err = random(32); err != nil {
 			return err
 		}
-		var record auth.KeyRecord
-		if s.APIKey, record, err = auth.NewKey([]byte(s.Pepper), User, scopes, time.Time{}); err != nil {
+		var record apikey.Record
+		if s.APIKey, record, err = apikey.New([]byte(s.Pepper), User, scopes, time.Time{}); err != nil {
 			return err
 		}
 		s.Record = &record
@@ -247,7 +249,7 @@ func (k *Kit) openAPIKey() (err error) {
 			return err
 		}
 	}
-	file, keys := k.file(apiKeysFile), auth.KeyFile{Keys: []auth.KeyRecord{}}
+	file, keys := k.file(apiKeysFile), apikey.File{Keys: []apikey.Record{}}
 	exists, err := readJSON(file, &keys)
 	if err != nil {
 		return err
@@ -260,7 +262,7 @@ func (k *Kit) openAPIKey() (err error) {
 	}
 	record := *s.Record
 	record.Scopes = scopes
-	keys.Keys = slices.DeleteFunc(keys.Keys, func(r auth.KeyRecord) bool { return r.ID == record.ID })
+	keys.Keys = slices.DeleteFunc(keys.Keys, func(r apikey.Record) bool { return r.ID == record.ID })
 	keys.Keys = append(keys.Keys, record)
 	if err := writeJSON(file, keys); err != nil {
 		return err
@@ -272,7 +274,7 @@ func (k *Kit) openAPIKey() (err error) {
 }
 
 func (k *Kit) knowsAPIKey(file string, scopes []string) (bool, error) {
-	keys, err := auth.NewAPIKeys(file, []byte(k.secrets.Pepper), auth.APIKeysConfig{})
+	keys, err := apikey.Open(file, []byte(k.secrets.Pepper), apikey.Config{})
 	if err != nil {
 		return false, &CorruptError{File: file, Err: reason(file, err)}
 	}

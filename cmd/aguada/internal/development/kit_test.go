@@ -14,6 +14,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/aguada-dev/aguada/auth"
+	"github.com/aguada-dev/aguada/auth/apikey"
+	"github.com/aguada-dev/aguada/auth/basic"
 	"github.com/aguada-dev/aguada/auth/jwt"
 	"github.com/aguada-dev/aguada/policy"
 )
@@ -45,7 +47,7 @@ func open(t *testing.T, dir string, c *policy.Contract, env map[string]string) *
 func accepted(t *testing.T, k *Kit) {
 	t.Helper()
 	env := k.Environment()
-	users, err := auth.NewUsers(env["AUTH_USERS_FILE"], auth.UsersConfig{})
+	users, err := basic.Open(env["AUTH_USERS_FILE"], basic.Config{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -53,7 +55,7 @@ func accepted(t *testing.T, k *Kit) {
 	if _, err := users.Verify(context.Background(), auth.Credential{Username: name, Password: password}); err != nil {
 		t.Errorf("user: %v", err)
 	}
-	keys, err := auth.NewAPIKeys(env["AUTH_API_KEYS_FILE"], []byte(env["AUTH_API_KEYS_PEPPER"]), auth.APIKeysConfig{})
+	keys, err := apikey.Open(env["AUTH_API_KEYS_FILE"], []byte(env["AUTH_API_KEYS_PEPPER"]), apikey.Config{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -209,7 +211,7 @@ func TestOpenFollowsTheContract(t *testing.T) {
 func TestOpenKeepsWhatTheUserAdded(t *testing.T) {
 	dir := t.TempDir()
 	k := open(t, dir, contractOf(schemes...), nil)
-	hash, err := auth.HashPassword("other")
+	hash, err := basic.HashPassword("other")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -223,7 +225,7 @@ func TestOpenKeepsWhatTheUserAdded(t *testing.T) {
 		t.Fatal(err)
 	}
 	accepted(t, open(t, dir, contractOf(schemes...), nil))
-	users, err := auth.NewUsers(k.file(usersFile), auth.UsersConfig{})
+	users, err := basic.Open(k.file(usersFile), basic.Config{})
 	if err != nil {
 		t.Fatal(err)
 	}

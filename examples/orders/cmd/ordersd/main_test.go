@@ -19,6 +19,8 @@ import (
 
 	"github.com/aguada-dev/aguada"
 	"github.com/aguada-dev/aguada/auth"
+	"github.com/aguada-dev/aguada/auth/apikey"
+	"github.com/aguada-dev/aguada/auth/basic"
 	"github.com/aguada-dev/aguada/auth/jwt"
 	"github.com/aguada-dev/aguada/examples/orders/internal/pgtest"
 	"github.com/aguada-dev/aguada/policy"
@@ -52,12 +54,12 @@ func newWorld(t *testing.T) *world {
 	key, err := jwt.NewDevelopmentKey()
 	check(err)
 	check(key.Save(file("key.json"), file("jwks.json")))
-	hash, err := auth.HashPassword(password)
+	hash, err := basic.HashPassword(password)
 	check(err)
 	check(os.WriteFile(file("users"), []byte("carol:"+hash+"\n"), 0o600))
-	apiKey, record, err := auth.NewKey([]byte(pepper), "partner", nil, time.Time{})
+	apiKey, record, err := apikey.New([]byte(pepper), "partner", nil, time.Time{})
 	check(err)
-	keys, err := json.Marshal(auth.KeyFile{Keys: []auth.KeyRecord{record}})
+	keys, err := json.Marshal(apikey.File{Keys: []apikey.Record{record}})
 	check(err)
 	check(os.WriteFile(file("keys.json"), keys, 0o600))
 	return &world{key: key, apiKey: apiKey, environ: []string{

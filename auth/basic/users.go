@@ -1,4 +1,6 @@
-package auth
+// Package basic verifies user names and passwords (RFC 7617) against a file of
+// their hashes.
+package basic
 
 import (
 	"bytes"
@@ -15,12 +17,15 @@ import (
 	"sync"
 	"time"
 
-	"github.com/aguada-dev/aguada/auth/internal/reload"
+	"github.com/aguada-dev/aguada/auth"
+	"github.com/aguada-dev/aguada/auth/internal/digest"
+	"github.com/aguada-dev/aguada/auth/internal/text"
+	"github.com/aguada-dev/aguada/internal/reload"
 )
 
-// UsersConfig tunes a [Users]. The zero value works.
-type UsersConfig struct {
-	// Scheme is the design's name of the scheme. Without it a [Guard] fills it
+// Config tunes a [Users]. The zero value works.
+type Config struct {
+	// Scheme is the design's name of the scheme. Without it a [auth.Guard] fills it
 	// into each principal, at the price of an allocation per call.
 	Scheme string
 	// Hashing is how many passwords are hashed at once; each takes the memory
@@ -50,13 +55,13 @@ type UsersConfig struct {
 // remembered under a keyed digest of name and password until the file changes,
 // so that only the first call of a user hashes.
 type Users struct {
-	cfg    UsersConfig
+	cfg    Config
 	file   *reload.File[directory]
 	turns  chan struct{}
-	digest *digest
+	digest *digest.Digest
 }
 
-var _ Verifier = (*Users)(nil)
+var _ auth.Verifier = (*Users)(nil)
 
 // directory is what one version of a users file says.
 type directory struct {
@@ -64,24 +69,24 @@ type directory struct {
 	costs []cost // of all users, in the order of their names
 
 	mu      sync.RWMutex
-	success map[[sha256.Size]byte]*Principal
+	success map[[sha256.Size]byte]*auth.Principal
 }
 
 type user struct {
 	hash      *hash
-	principal *Principal
+	principal *auth.Principal
 }
 
 // Errors of Verify.
 var (
-	errUserForm = &Error{Reason: Malformed, Err: errors.New("user name or password is empty, too long or has control characters")}
-	errUser     = &Error{Reason: Unknown, Err: errors.New("unknown user")}
-	errPassword = &Error{Reason: Unknown, Err: errors.New("wrong password")}
-	errBusy     = &Error{Reason: Unavailable, Err: errors.New("too many passwords are being verified")}
+	errUserForm = &auth.Error{Reason: auth.Malformed, Err: errors.New("user name or password is empty, too long or has control characters")}
+	errUser     = &auth.Error{Reason: auth.Unknown, Err: errors.New("unknown user")}
+	errPassword = &auth.Error{Reason: auth.Unknown, Err: errors.New("wrong password")}
+	errBusy     = &auth.Error{Reason: auth.Unavailable, Err: errors.New("too many passwords are being verified")}
 )
 
-// NewUsers reads a users file. A file that is missing or broken is an error.
-func NewUsers(path string, cfg UsersConfig) (*Users, error) {
+// Open reads a users file. A file that is missing or broken is an error.
+func Open(path string, cfg Config) (*Users, error) {
 	if cfg.Hashing <= 0 {
 		cfg.Hashing = runtime.GOMAXPROCS(0)
 	}
@@ -93,7 +98,7 @@ func NewUsers(path string, cfg UsersConfig) (*Users, error) {
 	}
 	u := &Users{cfg: cfg, turns: make(chan struct{}, cfg.Hashing)}
 	var err error
-	if u.digest, err = randomDigest(); err != nil {
+	if u.digest, err = digest.Random(); err != nil {
 		return nil, fmt.Errorf("open users file: %w", err)
 	}
 	parse := func(data []byte) (*directory, error) { return parseUsers(data, cfg.Scheme) }
@@ -114,14 +119,14 @@ func report(l *slog.Logger) func(error) {
 	}
 }
 
-// Verify implements [Verifier] by c's Username and Password. The principal's
+// Verify implements [auth.Verifier] by c's Username and Password. The principal's
 // Subject is the user name.
-func (u *Users) Verify(ctx context.Context, c Credential) (*Principal, error) {
-	if !validUser(c.Username) || c.Password == "" || len(c.Password) > maxPassword || !printable(c.Password) {
+func (u *Users) Verify(ctx context.Context, c auth.Credential) (*auth.Principal, error) {
+	if !validUser(c.Username) || c.Password == "" || len(c.Password) > maxPassword || !text.Printable(c.Password) {
 		return nil, errUserForm
 	}
 	d := u.file.Value()
-	key := u.digest.pair(c.Username, c.Password)
+	key := u.digest.Pair(c.Username, c.Password)
 	if p := d.remembered(key); p != nil {
 		return p, nil
 	}
@@ -135,7 +140,7 @@ func (u *Users) Verify(ctx context.Context, c Credential) (*Principal, error) {
 	}
 	known := d.users[c.Username]
 	if known == nil {
-		d.decoy(u.digest.text(c.Username)).matches(c.Password)
+		d.decoy(u.digest.Text(c.Username)).matches(c.Password)
 		return nil, errUser
 	}
 	if !known.hash.matches(c.Password) {
@@ -148,7 +153,7 @@ func (u *Users) Verify(ctx context.Context, c Credential) (*Principal, error) {
 // turn waits for a turn to hash, which the caller gives back.
 func (u *Users) turn(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
-		return &Error{Reason: Unavailable, Err: err}
+		return &auth.Error{Reason: auth.Unavailable, Err: err}
 	}
 	select {
 	case u.turns <- struct{}{}:
@@ -161,13 +166,13 @@ func (u *Users) turn(ctx context.Context) error {
 	case u.turns <- struct{}{}:
 		return nil
 	case <-ctx.Done():
-		return &Error{Reason: Unavailable, Err: ctx.Err()}
+		return &auth.Error{Reason: auth.Unavailable, Err: ctx.Err()}
 	case <-timer.C:
 		return errBusy
 	}
 }
 
-func (d *directory) remembered(key [sha256.Size]byte) *Principal {
+func (d *directory) remembered(key [sha256.Size]byte) *auth.Principal {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
 	return d.success[key]
@@ -175,7 +180,7 @@ func (d *directory) remembered(key [sha256.Size]byte) *Principal {
 
 // remember keeps a success with this version of the file; any other one makes
 // room where there is none.
-func (d *directory) remember(key [sha256.Size]byte, p *Principal, most int) {
+func (d *directory) remember(key [sha256.Size]byte, p *auth.Principal, most int) {
 	if most < 0 {
 		return
 	}
@@ -204,7 +209,7 @@ func (d *directory) decoy(name [sha256.Size]byte) *hash {
 // parseUsers reads a users file. Its errors name the line and never hold its
 // text.
 func parseUsers(data []byte, scheme string) (*directory, error) {
-	d := &directory{users: map[string]*user{}, success: map[[sha256.Size]byte]*Principal{}}
+	d := &directory{users: map[string]*user{}, success: map[[sha256.Size]byte]*auth.Principal{}}
 	n := 0
 	for line := range bytes.Lines(data) {
 		n++
@@ -223,7 +228,7 @@ func parseUsers(data []byte, scheme string) (*directory, error) {
 		if err != nil {
 			return nil, fmt.Errorf("line %d: %w", n, err)
 		}
-		d.users[name] = &user{hash: h, principal: &Principal{Subject: name, Scheme: scheme}}
+		d.users[name] = &user{hash: h, principal: &auth.Principal{Subject: name, Scheme: scheme}}
 	}
 	for _, name := range slices.Sorted(maps.Keys(d.users)) {
 		d.costs = append(d.costs, d.users[name].hash.cost)
@@ -233,6 +238,6 @@ func parseUsers(data []byte, scheme string) (*directory, error) {
 
 // validUser reports whether a name can be that of a user.
 func validUser(name string) bool {
-	return name != "" && len(name) <= maxUsername && !strings.Contains(name, ":") && printable(name) &&
+	return name != "" && len(name) <= maxUsername && !strings.Contains(name, ":") && text.Printable(name) &&
 		strings.TrimSpace(name) == name
 }

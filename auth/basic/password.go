@@ -1,4 +1,4 @@
-package auth
+package basic
 
 import (
 	"crypto/rand"
@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"golang.org/x/crypto/argon2"
+
+	"github.com/aguada-dev/aguada/auth/internal/text"
 )
 
 // Bounds of what is accepted from outside.
@@ -49,7 +51,7 @@ type hash struct {
 // is 1 to 1024 bytes of UTF-8 without control characters; its bytes are taken
 // as they are.
 func HashPassword(password string) (string, error) {
-	if password == "" || len(password) > maxPassword || !printable(password) {
+	if password == "" || len(password) > maxPassword || !text.Printable(password) {
 		return "", errors.New("hash password: it must be 1 to 1024 bytes of UTF-8 without control characters")
 	}
 	h := hash{cost: defaultCost, salt: make([]byte, 16)}

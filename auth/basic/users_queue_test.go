@@ -1,11 +1,14 @@
-package auth
+package basic
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/aguada-dev/aguada/auth"
 )
 
 // A user who is removed while a call with its password waits for its turn to
@@ -20,7 +23,7 @@ func TestUsersReloadWhileQueued(t *testing.T) {
 		t.Fatal(err)
 	}
 	synctest.Test(t, func(t *testing.T) {
-		u, err := NewUsers(path, UsersConfig{Hashing: 1, Wait: time.Hour, Interval: time.Nanosecond})
+		u, err := Open(path, Config{Hashing: 1, Wait: time.Hour, Interval: time.Nanosecond})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -28,7 +31,7 @@ func TestUsersReloadWhileQueued(t *testing.T) {
 		u.turns <- struct{}{}
 		done := make(chan error)
 		go func() {
-			_, err := u.Verify(t.Context(), Credential{Username: "ann", Password: "x"})
+			_, err := u.Verify(t.Context(), auth.Credential{Username: "ann", Password: "x"})
 			done <- err
 		}()
 		synctest.Wait()
@@ -37,7 +40,7 @@ func TestUsersReloadWhileQueued(t *testing.T) {
 		}
 		time.Sleep(time.Second)
 		<-u.turns
-		if err := <-done; asError(err).Reason != Unknown {
+		if err := <-done; refusal(err) != auth.Unknown {
 			t.Errorf("got %v, want unknown", err)
 		}
 	})
@@ -49,15 +52,23 @@ func TestUsersQueueEnds(t *testing.T) {
 		t.Fatal(err)
 	}
 	synctest.Test(t, func(t *testing.T) {
-		u, err := NewUsers(path, UsersConfig{Hashing: 1, Wait: time.Minute})
+		u, err := Open(path, Config{Hashing: 1, Wait: time.Minute})
 		if err != nil {
 			t.Fatal(err)
 		}
 		u.turns <- struct{}{}
 		start := time.Now()
-		_, err = u.Verify(t.Context(), Credential{Username: "ann", Password: "x"})
-		if asError(err).Reason != Unavailable || time.Since(start) != time.Minute {
+		_, err = u.Verify(t.Context(), auth.Credential{Username: "ann", Password: "x"})
+		if refusal(err) != auth.Unavailable || time.Since(start) != time.Minute {
 			t.Errorf("got %v after %s, want unavailable after a minute", err, time.Since(start))
 		}
 	})
+}
+
+// refusal returns the reason of a refusal; empty for any other error.
+func refusal(err error) auth.Reason {
+	if e, ok := errors.AsType[*auth.Error](err); ok {
+		return e.Reason
+	}
+	return ""
 }

@@ -1,11 +1,9 @@
-package auth_test
+package basic_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -14,68 +12,21 @@ import (
 	"time"
 
 	"github.com/aguada-dev/aguada/auth"
-	"github.com/aguada-dev/aguada/policy"
+	"github.com/aguada-dev/aguada/auth/basic"
 )
-
-// write makes or replaces a file, as an operator's editor does.
-func write(t testing.TB, path, text string) {
-	t.Helper()
-	next := path + ".new"
-	if err := os.WriteFile(next, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Rename(next, path); err != nil {
-		t.Fatal(err)
-	}
-}
 
 func hashed(t testing.TB, password string) string {
 	t.Helper()
-	h, err := auth.HashPassword(password)
+	h, err := basic.HashPassword(password)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return h
 }
-
-// reason returns the subject of a principal, or the reason of an error.
-func reason(p *auth.Principal, err error) string {
-	if err == nil {
-		return p.Subject
-	}
-	e, ok := errors.AsType[*auth.Error](err)
-	if !ok || p != nil {
-		return fmt.Sprintf("principal %v, error %v", p, err)
-	}
-	return "!" + string(e.Reason)
-}
-
-// records is a log.
-type records struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (r *records) Write(p []byte) (int, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.b.Write(p)
-}
-
-func (r *records) String() string {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.b.String()
-}
-
-func (r *records) logger() *slog.Logger { return slog.New(slog.NewTextHandler(r, nil)) }
-
-const soon = time.Nanosecond // an interval that makes every use look at the file
-
 func TestUsers(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "users")
 	write(t, path, "# the team\n\nann:"+hashed(t, "s3cret pässword")+"\r\nbob:"+hashed(t, "b")+"\n")
-	u, err := auth.NewUsers(path, auth.UsersConfig{Scheme: "basic"})
+	u, err := basic.Open(path, basic.Config{Scheme: "basic"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -114,7 +65,7 @@ func TestUsersReload(t *testing.T) {
 	one, two := hashed(t, "one"), hashed(t, "two")
 	write(t, path, "ann:"+one+"\n")
 	var log records
-	u, err := auth.NewUsers(path, auth.UsersConfig{Interval: soon, Logger: log.logger()})
+	u, err := basic.Open(path, basic.Config{Interval: soon, Logger: log.logger()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -180,7 +131,7 @@ func TestUsersFileRefused(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "users")
 			write(t, path, tt.text)
-			_, err := auth.NewUsers(path, auth.UsersConfig{})
+			_, err := basic.Open(path, basic.Config{})
 			if err == nil || !strings.Contains(err.Error(), tt.want) {
 				t.Fatalf("got %v, want an error with %q", err, tt.want)
 			}
@@ -189,10 +140,10 @@ func TestUsersFileRefused(t *testing.T) {
 			}
 		})
 	}
-	if _, err := auth.NewUsers(filepath.Join(t.TempDir(), "none"), auth.UsersConfig{}); !errors.Is(err, os.ErrNotExist) {
+	if _, err := basic.Open(filepath.Join(t.TempDir(), "none"), basic.Config{}); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("missing file: got %v, want ErrNotExist", err)
 	}
-	if _, err := auth.NewUsers(t.TempDir(), auth.UsersConfig{}); err == nil {
+	if _, err := basic.Open(t.TempDir(), basic.Config{}); err == nil {
 		t.Error("a folder is taken for a users file")
 	}
 }
@@ -201,7 +152,7 @@ func TestUsersBusy(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "users")
 	// A hash that takes long enough for others to queue behind it.
 	write(t, path, "ann:"+strings.Replace(hashed(t, "x"), "m=19456,t=2", "m=65536,t=16", 1))
-	u, err := auth.NewUsers(path, auth.UsersConfig{Hashing: 1, Wait: time.Millisecond})
+	u, err := basic.Open(path, basic.Config{Hashing: 1, Wait: time.Millisecond})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -224,7 +175,7 @@ func TestUsersBusy(t *testing.T) {
 func TestUsersCallerLeaves(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "users")
 	write(t, path, "ann:"+hashed(t, "x"))
-	u, err := auth.NewUsers(path, auth.UsersConfig{Hashing: 1, Wait: time.Hour})
+	u, err := basic.Open(path, basic.Config{Hashing: 1, Wait: time.Hour})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -254,7 +205,7 @@ func TestUsersConcurrently(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "users")
 	text := "ann:" + hashed(t, "one") + "\n"
 	write(t, path, text)
-	u, err := auth.NewUsers(path, auth.UsersConfig{Interval: soon, Wait: time.Minute, Cache: 1})
+	u, err := basic.Open(path, basic.Config{Interval: soon, Wait: time.Minute, Cache: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -280,7 +231,7 @@ func TestUsersConcurrently(t *testing.T) {
 
 func TestHashPassword(t *testing.T) {
 	for _, bad := range []string{"", strings.Repeat("x", 1025), "a\nb", "\xff"} {
-		if _, err := auth.HashPassword(bad); err == nil {
+		if _, err := basic.HashPassword(bad); err == nil {
 			t.Errorf("%.10q is hashed", bad)
 		}
 	}
@@ -290,48 +241,6 @@ func TestHashPassword(t *testing.T) {
 	}
 }
 
-func TestWarmCheckAllocates(t *testing.T) {
-	dir := t.TempDir()
-	write(t, filepath.Join(dir, "users"), "ann:"+hashed(t, "x"))
-	u, err := auth.NewUsers(filepath.Join(dir, "users"), auth.UsersConfig{Scheme: "basic", Interval: time.Hour})
-	if err != nil {
-		t.Fatal(err)
-	}
-	key, k := keyFile(t, auth.APIKeysConfig{Scheme: "key", Interval: time.Hour})
-	for _, tt := range []struct {
-		scheme     string
-		kind       policy.SchemeKind
-		v          auth.Verifier
-		credential auth.Credential
-	}{
-		{"basic", policy.Basic, u, auth.Credential{Username: "ann", Password: "x"}},
-		{"key", policy.APIKey, k, auth.Credential{Token: key}},
-	} {
-		m := &policy.Method{Access: policy.Secured, Requirements: []policy.Requirement{
-			{Schemes: []policy.Use{{Scheme: tt.scheme, In: policy.InHeader, Name: "Authorization"}}},
-		}}
-		g, err := auth.NewGuard("shop", m, []policy.Scheme{{Name: tt.scheme, Kind: tt.kind}}, auth.Verifiers{tt.scheme: tt.v})
-		if err != nil {
-			t.Fatal(err)
-		}
-		src := &fixed{tt.credential}
-		ctx := t.Context()
-		n := testing.AllocsPerRun(100, func() {
-			if _, err := g.Check(ctx, src); err != nil {
-				t.Fatal(err)
-			}
-		})
-		if n != 0 {
-			t.Errorf("%s: %v allocations, want 0", tt.scheme, n)
-		}
-	}
-}
-
-// fixed is a Source of one credential.
-type fixed struct{ c auth.Credential }
-
-func (f *fixed) Credential(*policy.Use, policy.SchemeKind) (auth.Credential, error) { return f.c, nil }
-
 func FuzzUsersFile(f *testing.F) {
 	f.Add("ann:$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHQ$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\n")
 	f.Add("# x\n\nann:$argon2id$v=19$m=4294967295,t=4294967295,p=255$$\n")
@@ -340,7 +249,7 @@ func FuzzUsersFile(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) {
 		path := filepath.Join(dir, "users")
 		write(t, path, text)
-		u, err := auth.NewUsers(path, auth.UsersConfig{})
+		u, err := basic.Open(path, basic.Config{})
 		if (u == nil) == (err == nil) {
 			t.Errorf("got %v and %v", u, err)
 		}

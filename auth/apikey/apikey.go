@@ -1,4 +1,5 @@
-package auth
+// Package apikey verifies API keys, of which only a keyed digest is stored.
+package apikey
 
 import (
 	"context"
@@ -16,12 +17,15 @@ import (
 	"strings"
 	"time"
 
+	"github.com/aguada-dev/aguada/auth"
+	"github.com/aguada-dev/aguada/auth/internal/digest"
 	"github.com/aguada-dev/aguada/auth/internal/object"
-	"github.com/aguada-dev/aguada/auth/internal/reload"
+	"github.com/aguada-dev/aguada/auth/internal/text"
+	"github.com/aguada-dev/aguada/internal/reload"
 )
 
-// KeyPrefix begins every API key, so that scanners for leaked secrets find it.
-const KeyPrefix = "agd_"
+// Prefix begins every API key, so that scanners for leaked secrets find it.
+const Prefix = "agd_"
 
 // MinPepper is the least length of the pepper of API keys, in bytes.
 const MinPepper = 16
@@ -43,9 +47,9 @@ const keyAlphabet = "abcdefghijklmnopqrstuvwxyz234567"
 
 var keyEncoding = base32.NewEncoding(keyAlphabet).WithPadding(base32.NoPadding)
 
-// KeyRecord is what is stored of an API key: enough to verify it, not to make
+// Record is what is stored of an API key: enough to verify it, not to make
 // it.
-type KeyRecord struct {
+type Record struct {
 	// ID names the key in logs and in the file. It is part of the key, and
 	// not secret.
 	ID string `json:"id"`
@@ -59,29 +63,29 @@ type KeyRecord struct {
 	ExpiresAt time.Time `json:"expires_at,omitzero"`
 }
 
-// KeyFile is the content of a file of API keys, in JSON.
-type KeyFile struct {
-	Keys []KeyRecord `json:"keys"`
+// File is the content of a file of API keys, in JSON.
+type File struct {
+	Keys []Record `json:"keys"`
 }
 
-// NewKey mints an API key with a random id. The key is shown to its owner once;
+// New mints an API key with a random id. The key is shown to its owner once;
 // the record is what is stored. A zero time means that the key does not expire.
-func NewKey(pepper []byte, owner string, scopes []string, expires time.Time) (key string, r KeyRecord, err error) {
+func New(pepper []byte, owner string, scopes []string, expires time.Time) (key string, r Record, err error) {
 	if len(pepper) < MinPepper {
-		return "", KeyRecord{}, fmt.Errorf("make API key: the pepper is shorter than %d bytes", MinPepper)
+		return "", Record{}, fmt.Errorf("make API key: the pepper is shorter than %d bytes", MinPepper)
 	}
 	var raw [30]byte // 10 for the id, 20 for the secret
 	if _, err := rand.Read(raw[:]); err != nil {
-		return "", KeyRecord{}, fmt.Errorf("make API key: %w", err)
+		return "", Record{}, fmt.Errorf("make API key: %w", err)
 	}
 	id := keyEncoding.EncodeToString(raw[:10])
-	key = KeyPrefix + id + "_" + keyEncoding.EncodeToString(raw[10:])
+	key = Prefix + id + "_" + keyEncoding.EncodeToString(raw[10:])
 	check := keySum(key)
 	key += string(check[:])
-	sum := newDigest(pepper).text(key)
-	r = KeyRecord{ID: id, HMAC: hex.EncodeToString(sum[:]), Owner: owner, Scopes: slices.Clone(scopes), ExpiresAt: expires}
+	sum := digest.New(pepper).Text(key)
+	r = Record{ID: id, HMAC: hex.EncodeToString(sum[:]), Owner: owner, Scopes: slices.Clone(scopes), ExpiresAt: expires}
 	if _, err := r.compile(""); err != nil {
-		return "", KeyRecord{}, fmt.Errorf("make API key: %w", err)
+		return "", Record{}, fmt.Errorf("make API key: %w", err)
 	}
 	return key, r, nil
 }
@@ -101,7 +105,7 @@ func keySum(s string) [keyCheck]byte {
 
 // keyID returns the id of a key that is in the form of one.
 func keyID(key string) (string, bool) {
-	rest, ok := strings.CutPrefix(key, KeyPrefix)
+	rest, ok := strings.CutPrefix(key, Prefix)
 	if !ok {
 		return "", false
 	}
@@ -127,9 +131,9 @@ func validKeyID(id string) bool {
 	return id != "" && len(id) <= maxKeyID
 }
 
-// APIKeysConfig tunes a [APIKeys]. The zero value works.
-type APIKeysConfig struct {
-	// Scheme is the design's name of the scheme. Without it a [Guard] fills it
+// Config tunes a [Keys]. The zero value works.
+type Config struct {
+	// Scheme is the design's name of the scheme. Without it a [auth.Guard] fills it
 	// into each principal, at the price of an allocation per call.
 	Scheme string
 	// Interval is how often the file is looked at, at most; 1 s if 0.
@@ -138,38 +142,38 @@ type APIKeysConfig struct {
 	Logger *slog.Logger
 }
 
-// APIKeys verifies API keys against a file of their HMACs (see [KeyFile]). It is
+// Keys verifies API keys against a file of their HMACs (see [File]). It is
 // safe for concurrent use, and needs no closing.
 //
 // What is not in the form of a key is refused without a look-up. The file is
 // read again when it changes. One that cannot be read or parsed leaves the old
 // one in force and is logged; to revoke all keys, leave none in it rather than
 // remove it. Two records of one owner may overlap, for rotation.
-type APIKeys struct {
+type Keys struct {
 	file   *reload.File[keyring]
-	digest *digest
+	digest *digest.Digest
 }
 
-var _ Verifier = (*APIKeys)(nil)
+var _ auth.Verifier = (*Keys)(nil)
 
 type keyring map[string]*apiKey
 
 type apiKey struct {
 	sum       [sha256.Size]byte
-	principal *Principal
+	principal *auth.Principal
 }
 
 // Errors of Verify.
 var (
-	errKeyForm    = &Error{Reason: Malformed, Err: errors.New("not in the form of an API key")}
-	errKeyUnknown = &Error{Reason: Unknown, Err: errors.New("unknown API key")}
-	errKeyWrong   = &Error{Reason: Unknown, Err: errors.New("known id, wrong API key")}
-	errKeyExpired = &Error{Reason: Expired, Err: errors.New("the API key expired")}
+	errKeyForm    = &auth.Error{Reason: auth.Malformed, Err: errors.New("not in the form of an API key")}
+	errKeyUnknown = &auth.Error{Reason: auth.Unknown, Err: errors.New("unknown API key")}
+	errKeyWrong   = &auth.Error{Reason: auth.Unknown, Err: errors.New("known id, wrong API key")}
+	errKeyExpired = &auth.Error{Reason: auth.Expired, Err: errors.New("the API key expired")}
 )
 
-// NewAPIKeys reads a file of API keys. A file that is missing or broken is an
+// Open reads a file of API keys. A file that is missing or broken is an
 // error, and so is a pepper of less than [MinPepper] bytes.
-func NewAPIKeys(path string, pepper []byte, cfg APIKeysConfig) (*APIKeys, error) {
+func Open(path string, pepper []byte, cfg Config) (*Keys, error) {
 	if len(pepper) < MinPepper {
 		return nil, fmt.Errorf("open API keys: the pepper is shorter than %d bytes", MinPepper)
 	}
@@ -178,18 +182,28 @@ func NewAPIKeys(path string, pepper []byte, cfg APIKeysConfig) (*APIKeys, error)
 	if err != nil {
 		return nil, fmt.Errorf("open API keys: %w", err)
 	}
-	return &APIKeys{file: file, digest: newDigest(pepper)}, nil
+	return &Keys{file: file, digest: digest.New(pepper)}, nil
 }
 
-// Verify implements [Verifier] by c's Token. The principal's Subject is the
+// report returns a function that logs why a file was not taken.
+func report(l *slog.Logger) func(error) {
+	return func(err error) {
+		if l == nil {
+			l = slog.Default()
+		}
+		l.Error("credential file not reloaded", "error", err)
+	}
+}
+
+// Verify implements [auth.Verifier] by c's Token. The principal's Subject is the
 // owner of the key, its CredentialID the id.
-func (k *APIKeys) Verify(_ context.Context, c Credential) (*Principal, error) {
+func (k *Keys) Verify(_ context.Context, c auth.Credential) (*auth.Principal, error) {
 	id, ok := keyID(c.Token)
 	if !ok {
 		return nil, errKeyForm
 	}
 	known := (*k.file.Value())[id]
-	sum := k.digest.text(c.Token)
+	sum := k.digest.Text(c.Token)
 	if known == nil {
 		return nil, errKeyUnknown
 	}
@@ -204,7 +218,7 @@ func (k *APIKeys) Verify(_ context.Context, c Credential) (*Principal, error) {
 
 // parseKeys reads a file of API keys.
 func parseKeys(data []byte, scheme string) (*keyring, error) {
-	var file KeyFile
+	var file File
 	if err := json.Unmarshal(data, &file); err != nil {
 		return nil, fmt.Errorf("parse JSON: %w", err)
 	}
@@ -261,7 +275,7 @@ func only(members map[string]any, names ...string) error {
 }
 
 // compile checks a record.
-func (r *KeyRecord) compile(scheme string) (*apiKey, error) {
+func (r *Record) compile(scheme string) (*apiKey, error) {
 	k := &apiKey{}
 	if !validKeyID(r.ID) {
 		return nil, fmt.Errorf("id is not 1 to %d characters a-z and 0-9", maxKeyID)
@@ -271,17 +285,17 @@ func (r *KeyRecord) compile(scheme string) (*apiKey, error) {
 		return nil, fmt.Errorf("hmac is not %d hexadecimal digits", 2*len(k.sum))
 	}
 	copy(k.sum[:], sum)
-	if r.Owner == "" || !printable(r.Owner) {
+	if r.Owner == "" || !text.Printable(r.Owner) {
 		return nil, errors.New("owner is empty or has control characters")
 	}
 	scopes := slices.Clone(r.Scopes)
 	for _, s := range scopes {
-		if !visible(s) {
+		if !text.Visible(s) {
 			return nil, errors.New("a scope is empty or not one word of visible ASCII")
 		}
 	}
 	slices.Sort(scopes)
-	k.principal = &Principal{
+	k.principal = &auth.Principal{
 		Subject: r.Owner, Scheme: scheme, CredentialID: r.ID,
 		Scopes: slices.Compact(scopes), ExpiresAt: r.ExpiresAt,
 	}

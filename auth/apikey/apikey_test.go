@@ -1,4 +1,4 @@
-package auth_test
+package apikey_test
 
 import (
 	"encoding/json"
@@ -11,22 +11,23 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/aguada-dev/aguada/auth"
+	"github.com/aguada-dev/aguada/auth/apikey"
 )
 
 var pepper = []byte("0123456789abcdef")
 
-func newKey(t testing.TB, expires time.Time) (string, auth.KeyRecord) {
+func newKey(t testing.TB, expires time.Time) (string, apikey.Record) {
 	t.Helper()
-	key, r, err := auth.NewKey(pepper, "ann", []string{"write", "read", "read"}, expires)
+	key, r, err := apikey.New(pepper, "ann", []string{"write", "read", "read"}, expires)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return key, r
 }
 
-func keyText(t testing.TB, records ...auth.KeyRecord) string {
+func keyText(t testing.TB, records ...apikey.Record) string {
 	t.Helper()
-	text, err := json.Marshal(auth.KeyFile{Keys: records})
+	text, err := json.Marshal(apikey.File{Keys: records})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -34,12 +35,12 @@ func keyText(t testing.TB, records ...auth.KeyRecord) string {
 }
 
 // keyFile returns a key and a verifier that knows it.
-func keyFile(t testing.TB, cfg auth.APIKeysConfig) (string, *auth.APIKeys) {
+func keyFile(t testing.TB, cfg apikey.Config) (string, *apikey.Keys) {
 	t.Helper()
 	key, r := newKey(t, time.Time{})
 	path := filepath.Join(t.TempDir(), "keys.json")
 	write(t, path, keyText(t, r))
-	k, err := auth.NewAPIKeys(path, pepper, cfg)
+	k, err := apikey.Open(path, pepper, cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -47,7 +48,7 @@ func keyFile(t testing.TB, cfg auth.APIKeysConfig) (string, *auth.APIKeys) {
 }
 
 func TestAPIKeys(t *testing.T) {
-	key, k := keyFile(t, auth.APIKeysConfig{Scheme: "key"})
+	key, k := keyFile(t, apikey.Config{Scheme: "key"})
 	p, err := k.Verify(t.Context(), auth.Credential{Token: key})
 	if err != nil {
 		t.Fatal(err)
@@ -58,7 +59,7 @@ func TestAPIKeys(t *testing.T) {
 	}
 	other, r := newKey(t, time.Time{})
 	id := strings.Split(key, "_")[1]
-	stolen := auth.KeyPrefix + id + "_" + strings.Split(other, "_")[2]
+	stolen := apikey.Prefix + id + "_" + strings.Split(other, "_")[2]
 	flip := func(i int) string {
 		b := []byte(key)
 		if b[i]++; b[i] > 'z' || b[i] == '8' {
@@ -76,14 +77,14 @@ func TestAPIKeys(t *testing.T) {
 		"truncated":        {key[:len(key)-1], "!malformed"},
 		"longer":           {key + "a", "!malformed"},
 		"upper case":       {strings.ToUpper(key), "!malformed"},
-		"no prefix":        {strings.TrimPrefix(key, auth.KeyPrefix), "!malformed"},
-		"prefix only":      {auth.KeyPrefix, "!malformed"},
+		"no prefix":        {strings.TrimPrefix(key, apikey.Prefix), "!malformed"},
+		"prefix only":      {apikey.Prefix, "!malformed"},
 		"no id":            {strings.Replace(key, id, "", 1), "!malformed"},
 		"another part":     {key + "_a", "!malformed"},
 		"the stored HMAC":  {r.HMAC, "!malformed"},
 		"spaces":           {" " + key, "!malformed"},
 		"not ASCII":        {strings.Replace(key, "_", "＿", 1), "!malformed"},
-		"8 KiB":            {auth.KeyPrefix + strings.Repeat("a", 8<<10), "!malformed"},
+		"8 KiB":            {apikey.Prefix + strings.Repeat("a", 8<<10), "!malformed"},
 		"the one it knows": {key, "ann"},
 	} {
 		if got := reason(k.Verify(t.Context(), auth.Credential{Token: tt.key})); got != tt.want {
@@ -98,14 +99,14 @@ func TestAPIKeysWrongSecret(t *testing.T) {
 	_, other := newKey(t, time.Time{})
 	r.HMAC = other.HMAC
 	write(t, path, keyText(t, r))
-	k, err := auth.NewAPIKeys(path, pepper, auth.APIKeysConfig{})
+	k, err := apikey.Open(path, pepper, apikey.Config{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if got := reason(k.Verify(t.Context(), auth.Credential{Token: key})); got != "!unknown" {
 		t.Errorf("got %q, want !unknown", got)
 	}
-	k, err = auth.NewAPIKeys(path, []byte("another pepper, long enough"), auth.APIKeysConfig{})
+	k, err = apikey.Open(path, []byte("another pepper, long enough"), apikey.Config{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -120,7 +121,7 @@ func TestAPIKeysExpire(t *testing.T) {
 		key, r := newKey(t, time.Now().Add(time.Minute))
 		path := filepath.Join(dir, "keys.json")
 		write(t, path, keyText(t, r))
-		k, err := auth.NewAPIKeys(path, pepper, auth.APIKeysConfig{})
+		k, err := apikey.Open(path, pepper, apikey.Config{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -141,7 +142,7 @@ func TestAPIKeysReload(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "keys.json")
 	write(t, path, keyText(t, r1))
 	var log records
-	k, err := auth.NewAPIKeys(path, pepper, auth.APIKeysConfig{Interval: soon, Logger: log.logger()})
+	k, err := apikey.Open(path, pepper, apikey.Config{Interval: soon, Logger: log.logger()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -166,7 +167,7 @@ func TestAPIKeysReload(t *testing.T) {
 
 func TestAPIKeysFileRefused(t *testing.T) {
 	key, r := newKey(t, time.Time{})
-	change := func(f func(*auth.KeyRecord)) string {
+	change := func(f func(*apikey.Record)) string {
 		c := r
 		f(&c)
 		return keyText(t, c)
@@ -181,16 +182,16 @@ func TestAPIKeysFileRefused(t *testing.T) {
 		"member twice":    {strings.Replace(keyText(t, r), `"owner"`, `"owner":"eve","owner"`, 1), "duplicate members"},
 		"member's letter": {strings.Replace(keyText(t, r), `"owner"`, `"Owner":"eve","owner"`, 1), "key 1: a member is not one of id"},
 		"id twice":        {keyText(t, r, r), "key 2: its id is there already"},
-		"bad id":          {change(func(r *auth.KeyRecord) { r.ID = "A_b" }), "key 1: id"},
-		"key for an HMAC": {change(func(r *auth.KeyRecord) { r.HMAC = key }), "key 1: hmac"},
-		"short HMAC":      {change(func(r *auth.KeyRecord) { r.HMAC = "00" }), "key 1: hmac"},
-		"no owner":        {change(func(r *auth.KeyRecord) { r.Owner = "" }), "key 1: owner"},
-		"bad scope":       {change(func(r *auth.KeyRecord) { r.Scopes = []string{"a b"} }), "key 1: a scope"},
+		"bad id":          {change(func(r *apikey.Record) { r.ID = "A_b" }), "key 1: id"},
+		"key for an HMAC": {change(func(r *apikey.Record) { r.HMAC = key }), "key 1: hmac"},
+		"short HMAC":      {change(func(r *apikey.Record) { r.HMAC = "00" }), "key 1: hmac"},
+		"no owner":        {change(func(r *apikey.Record) { r.Owner = "" }), "key 1: owner"},
+		"bad scope":       {change(func(r *apikey.Record) { r.Scopes = []string{"a b"} }), "key 1: a scope"},
 		"bad expiry":      {strings.Replace(keyText(t, r), `"owner"`, `"expires_at":"tomorrow","owner"`, 1), "parse JSON"},
 	} {
 		path := filepath.Join(t.TempDir(), "keys.json")
 		write(t, path, tt.text)
-		_, err := auth.NewAPIKeys(path, pepper, auth.APIKeysConfig{})
+		_, err := apikey.Open(path, pepper, apikey.Config{})
 		if err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s: got %v, want an error with %q", name, err, tt.want)
 		}
@@ -200,13 +201,13 @@ func TestAPIKeysFileRefused(t *testing.T) {
 	}
 	path := filepath.Join(t.TempDir(), "keys.json")
 	write(t, path, keyText(t, r))
-	if _, err := auth.NewAPIKeys(path, pepper[:15], auth.APIKeysConfig{}); err == nil {
+	if _, err := apikey.Open(path, pepper[:15], apikey.Config{}); err == nil {
 		t.Error("a short pepper is taken")
 	}
-	if _, _, err := auth.NewKey(pepper[:15], "ann", nil, time.Time{}); err == nil {
+	if _, _, err := apikey.New(pepper[:15], "ann", nil, time.Time{}); err == nil {
 		t.Error("a key is made with a short pepper")
 	}
-	if _, _, err := auth.NewKey(pepper, "", nil, time.Time{}); err == nil {
+	if _, _, err := apikey.New(pepper, "", nil, time.Time{}); err == nil {
 		t.Error("a key is made without an owner")
 	}
 }
@@ -214,11 +215,11 @@ func TestAPIKeysFileRefused(t *testing.T) {
 // encoding/json decodes a second list into the records of the first: a key
 // without scopes would get those of the key whose place it takes.
 func TestAPIKeysTakeNoScopesOfOthers(t *testing.T) {
-	_, admin, err := auth.NewKey(pepper, "root", []string{"admin"}, time.Time{})
+	_, admin, err := apikey.New(pepper, "root", []string{"admin"}, time.Time{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, plain, err := auth.NewKey(pepper, "bob", nil, time.Time{})
+	_, plain, err := apikey.New(pepper, "bob", nil, time.Time{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -226,14 +227,14 @@ func TestAPIKeysTakeNoScopesOfOthers(t *testing.T) {
 		text := strings.TrimSuffix(keyText(t, admin), "}") + "," + strings.Replace(keyText(t, plain), "{\"keys\"", `"`+name+`"`, 1)
 		path := filepath.Join(t.TempDir(), "keys.json")
 		write(t, path, text)
-		if _, err := auth.NewAPIKeys(path, pepper, auth.APIKeysConfig{}); err == nil {
+		if _, err := apikey.Open(path, pepper, apikey.Config{}); err == nil {
 			t.Errorf("two lists, the second as %q, are taken", name)
 		}
 	}
 }
 
 func FuzzAPIKey(f *testing.F) {
-	key, k := keyFile(f, auth.APIKeysConfig{})
+	key, k := keyFile(f, apikey.Config{})
 	f.Add(key)
 	f.Add(key[:20])
 	f.Add("agd__")

@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/aguada-dev/aguada/auth/internal/reload"
+	"github.com/aguada-dev/aguada/internal/reload"
 )
 
 func parse(data []byte) (*string, error) {
