@@ -18,7 +18,6 @@ import (
 	"time"
 
 	"github.com/aguada-dev/aguada"
-	"github.com/aguada-dev/aguada/auth"
 	"github.com/aguada-dev/aguada/auth/apikey"
 	"github.com/aguada-dev/aguada/auth/basic"
 	"github.com/aguada-dev/aguada/auth/jwt"
