@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -59,17 +60,34 @@ func describe(v any) slog.Value {
 
 // audited keeps an audit event of a call, which the log has already.
 func (o *operation) audited(e *transport.Event) {
+	action := "call"
+	if e.Failed {
+		action = "authentication"
+	}
 	o.audit.Add(admin.Event{
-		Time: e.Time, Action: "call", User: e.User, Scheme: e.Scheme, Client: e.Client, Service: e.Service, Method: e.Method,
+		Time: e.Time, Action: action, User: e.User, Scheme: e.Scheme, Client: e.Client, Service: e.Service, Method: e.Method,
 		Outcome: e.Outcome, Status: e.Status, ErrorType: e.ErrorType, RequestID: e.RequestID, TraceID: e.TraceID,
 	})
 }
 
+// locked audits a lock-out.
+func (o *operation) locked(_ context.Context, client netip.Prefix, wait time.Duration) {
+	event := admin.Event{
+		Time: time.Now(), Action: "lockout", Client: client.String(), Outcome: admin.Denied,
+		Detail: "too many wrong credentials: refused for " + wait.Round(time.Second).String(),
+	}
+	o.audit.Add(event)
+	o.logger.LogAttrs(context.Background(), slog.LevelWarn, "audit", event.LogValue().Group()...)
+	o.telemetry.LockedOut()
+}
+
 // leaseChanged audits what happens to a lease.
 func (o *operation) leaseChanged(e telemetry.LeaseEvent) {
+	l := granted(e.Lease)
 	event := admin.Event{
-		Time: e.Time, Action: "lease." + string(e.Action), User: e.By, Service: e.Lease.Service, Method: e.Lease.Method,
-		Outcome: admin.Success, Detail: fmt.Sprintf("%s %s, principal %q: %s", e.Lease.Kind, e.Lease.ID, e.Lease.Principal, e.Lease.Reason),
+		Time: e.Time, Action: "lease." + string(e.Action), User: e.By, Service: l.Service, Method: l.Method,
+		Outcome: admin.Success, Detail: l.Reason, LeaseID: l.ID, LeaseKind: l.Kind, LeaseLevel: l.Level,
+		LeaseScheme: l.Scheme, LeasePrincipal: l.Principal, LeaseOpenedBy: l.OpenedBy, LeaseExpires: l.Expires,
 	}
 	o.audit.Add(event)
 	o.logger.LogAttrs(context.Background(), slog.LevelInfo, "audit", event.LogValue().Group()...)
@@ -86,14 +104,6 @@ func (o *operation) observe(rt *Runtime, h *HTTP, files *config.TLS) error {
 	})
 }
 
-// keySetAges are the ages of the key sets that are fetched.
-func (rt *Runtime) keySetAges() map[string]time.Duration {
-	if rt.keys == nil || rt.keys.Fetched().IsZero() {
-		return nil
-	}
-	return map[string]time.Duration{keySetCheck: time.Since(rt.keys.Fetched())}
-}
-
 // serveAdmin opens the private port, unless it is turned off. It is served
 // until all else is over.
 func (a *App) serveAdmin(ctx context.Context, rt *Runtime, files *config.TLS, environ []string) error {
@@ -107,7 +117,7 @@ func (a *App) serveAdmin(ctx context.Context, rt *Runtime, files *config.TLS, en
 	o := rt.operation
 	rows := a.configuration(environ) // as it was read
 	s, err := admin.New(ln.Addr(), a.contract, admin.Config{
-		Token: rt.Config.AdminToken.Reveal(), TLS: files.Admin(), Metrics: o.telemetry.Metrics(),
+		Token: rt.Config.AdminToken.Reveal, TLS: files.Admin(), Metrics: o.telemetry.Metrics(),
 		Settings: func() []admin.Setting { return rows },
 		State:    func() admin.State { return rt.state(a.contract) }, Checks: rt.results,
 		Leases: leases{o.leases}, Audit: o.audit, Version: Version, Draining: rt.group.Drain(), Logger: o.logger,
@@ -122,7 +132,7 @@ func (a *App) serveAdmin(ctx context.Context, rt *Runtime, files *config.TLS, en
 
 // configuration is the reference as the private port shows it.
 func (a *App) configuration(environ []string) []admin.Setting {
-	rows := config.Reference(environ, needs(a.contract), a.settings...)
+	rows := config.Reference(environ, a.needs(), a.settings...)
 	all := make([]admin.Setting, len(rows))
 	for i, r := range rows {
 		all[i] = admin.Setting(r)
@@ -139,14 +149,33 @@ func (rt *Runtime) state(c *policy.Contract) admin.State {
 	}
 }
 
-// results are the checks as the private port shows them.
+// results are the checks as the private port shows them, with what else there
+// is to know.
 func (rt *Runtime) results(ctx context.Context) []admin.Check {
 	results := rt.checks.Results(ctx)
 	all := make([]admin.Check, len(results))
 	for i, r := range results {
-		all[i] = admin.Check(r)
+		all[i] = admin.Check{Name: r.Name, OK: r.OK, LastError: r.LastError, Duration: r.Duration, Checked: r.Checked, Since: r.Since}
+		if note := rt.notes[r.Name]; note != nil {
+			all[i].Note = note()
+		}
 	}
 	return all
+}
+
+// note adds a check, which always passes if f is nil, about which there may be
+// more to say.
+func (rt *Runtime) note(name string, f func(context.Context) error, note func() string) {
+	if f == nil {
+		f = func(context.Context) error { return nil }
+	}
+	if rt.notes[name] == nil {
+		rt.checks.Add(name, f)
+		rt.notes[name] = note
+		return
+	}
+	first := rt.notes[name]
+	rt.notes[name] = func() string { return strings.TrimPrefix(first()+"; "+note(), "; ") }
 }
 
 // leases lets the private port open and end leases.
@@ -157,7 +186,8 @@ var _ admin.Leases = leases{}
 // Open implements admin.Leases.
 func (l leases) Open(r admin.LeaseRequest) (admin.Lease, error) {
 	lease := telemetry.Lease{
-		Kind: telemetry.LeaseKind(r.Kind), Service: r.Service, Method: r.Method, Principal: r.Principal, OpenedBy: r.By, Reason: r.Reason,
+		Kind: telemetry.LeaseKind(r.Kind), Service: r.Service, Method: r.Method, Scheme: r.Scheme, Principal: r.Principal,
+		OpenedBy: r.By, Reason: r.Reason,
 	}
 	if r.Kind == admin.LevelLease {
 		if err := lease.Level.UnmarshalText([]byte(r.Level)); err != nil {
@@ -185,7 +215,7 @@ func (l leases) List() []admin.Lease {
 
 func granted(l telemetry.Lease) admin.Lease {
 	out := admin.Lease{
-		ID: l.ID, Kind: string(l.Kind), Service: l.Service, Method: l.Method, Principal: l.Principal,
+		ID: l.ID, Kind: string(l.Kind), Service: l.Service, Method: l.Method, Scheme: l.Scheme, Principal: l.Principal,
 		Reason: l.Reason, OpenedBy: l.OpenedBy, Opened: l.Opened, Expires: l.Expires,
 	}
 	if l.Kind == telemetry.LogLevel {

@@ -22,7 +22,6 @@ package admin
 
 import (
 	"context"
-	"crypto/sha256"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -53,14 +52,23 @@ const (
 // Config is what the port shows. With its zero value the port works on
 // loopback; a page whose source is nil is not there.
 type Config struct {
-	// Token, if set, must be presented by every request, on loopback too, as
-	// a bearer token or as the password of Basic authentication, which is all
-	// that `go tool pprof` can send. At least MinToken bytes.
-	Token string
+	// Token returns what every request must present, on loopback too, as a
+	// bearer token or as the password of Basic authentication, which is all
+	// that `go tool pprof` can send: at least MinToken random bytes, of
+	// visible ASCII. It is asked for each request, so that a token that is
+	// replaced is in force at once and the former one is not: there is one
+	// token at a time. New decides whether one is needed: nil and a function
+	// that returns "" mean none. From then on nobody is let in while it
+	// returns none, or one that New would refuse. It must be safe for
+	// concurrent use.
+	Token func() string
 	// TLS is the server's side of TLS; nil means plain HTTP. Without a Token,
 	// a port off loopback needs one that verifies client certificates. Its
 	// ClientCAs must then certify operators only: everyone whom they certify
-	// is one here.
+	// is one here. Its GetConfigForClient, if set, is also asked for each
+	// request, with an empty hello, for the authorities that hold now:
+	// removing one ends what its clients may do on open connections, too.
+	// That is the only revocation; lists of revoked certificates are not read.
 	TLS *tls.Config
 	// Hosts are further names, without a port, under which the port is
 	// reached without a token; IP addresses and localhost always are.
@@ -107,12 +115,15 @@ type Setting struct {
 type Server struct {
 	cfg      Config
 	contract *policy.Contract
-	token    [sha256.Size]byte
+	tokened  bool // a token is needed
 	guesses  guesses
 	refusals meter
 	origins  *http.CrossOriginProtection
 	pages    []page
-	busy     chan struct{} // holds one value while a profile is taken
+	busy     chan struct{} // holds one value while a profile is taken over time
+	snapping chan struct{} // holds one while a snapshot is taken
+	profiled meter
+	collects meter // garbage collections
 	begun    time.Time
 }
 
@@ -133,7 +144,8 @@ func New(addr net.Addr, contract *policy.Contract, cfg Config) (*Server, error) 
 	if contract == nil {
 		return nil, errors.New("open admin port: no contract")
 	}
-	if err := secured(addr, &cfg); err != nil {
+	tokened, err := secured(addr, &cfg)
+	if err != nil {
 		return nil, fmt.Errorf("open admin port: %w", err)
 	}
 	if cfg.MaxLease <= 0 {
@@ -146,29 +158,38 @@ func New(addr net.Addr, contract *policy.Contract, cfg Config) (*Server, error) 
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	s := &Server{
-		cfg: cfg, contract: contract, token: sha256.Sum256([]byte(cfg.Token)), origins: http.NewCrossOriginProtection(),
-		busy: make(chan struct{}, 1), begun: time.Now(),
+		cfg: cfg, contract: contract, tokened: tokened, origins: http.NewCrossOriginProtection(),
+		refusals: meter{burst: refusalBurst, every: refusalEvery},
+		profiled: meter{burst: profileBurst, every: profileEvery}, collects: meter{burst: collectBurst, every: collectEvery},
+		busy: make(chan struct{}, 1), snapping: make(chan struct{}, 1), begun: time.Now(),
 	}
 	s.mount()
 	return s, nil
 }
 
-// secured reports why the port must not be opened.
-func secured(addr net.Addr, cfg *Config) error {
-	if cfg.Token != "" && len(cfg.Token) < MinToken {
+// secured reports whether a token is needed, or why the port must not be
+// opened.
+func secured(addr net.Addr, cfg *Config) (tokened bool, err error) {
+	if cfg.Token != nil {
+		if token := cfg.Token(); token != "" {
+			return true, usable(token)
+		}
+	}
+	if tcp, ok := addr.(*net.TCPAddr); ok && tcp.IP.IsLoopback() || cfg.verifiesClients() {
+		return false, nil
+	}
+	return false, fmt.Errorf("%v is reachable from other machines: set ADMIN_TOKEN, verify client certificates, or listen on 127.0.0.1", addr)
+}
+
+// usable says what is wrong with a token.
+func usable(token string) error {
+	if len(token) < MinToken {
 		return fmt.Errorf("ADMIN_TOKEN is too short: it needs at least %d bytes", MinToken)
 	}
-	if strings.ContainsFunc(cfg.Token, func(r rune) bool { return r <= ' ' || r >= 0x7f }) {
+	if strings.ContainsFunc(token, func(r rune) bool { return r <= ' ' || r >= 0x7f }) {
 		return errors.New("ADMIN_TOKEN holds a character that no header can carry: use visible ASCII without spaces")
 	}
-	tcp, ok := addr.(*net.TCPAddr)
-	if ok && tcp.IP.IsLoopback() || cfg.Token != "" {
-		return nil
-	}
-	if cfg.verifiesClients() {
-		return nil
-	}
-	return fmt.Errorf("%v is reachable from other machines: set ADMIN_TOKEN, verify client certificates, or listen on 127.0.0.1", addr)
+	return nil
 }
 
 // verifiesClients reports whether TLS asks for certificates of an authority
@@ -200,7 +221,7 @@ func (s *Server) mount() {
 	get("/livez", "whether the process serves requests", s.live)
 	get("/readyz", "whether it should get requests, with every check", s.ready)
 	get("/startupz", "whether it has started", s.started)
-	get("/healthz", "the same in the form of Clue's health package", s.healthz)
+	get("/healthz", "what /readyz says, in the form of Clue's health package", s.healthz)
 	if s.cfg.Metrics != nil {
 		get("/metrics", "metrics, for Prometheus", func(w http.ResponseWriter, r *http.Request, _ string) { s.cfg.Metrics.ServeHTTP(w, r) })
 	}
@@ -208,11 +229,11 @@ func (s *Server) mount() {
 		get("/config", "the configuration, masked, and where each value came from", s.settings)
 	}
 	get("/methods", "the methods and their policies; as JSON, the contract", s.methods)
-	get("/audit", "recent audit events: ?after=SEQ, ?limit=N, ?format=ndjson", s.audit)
+	get("/audit", "recent audit events, the latest first: ?after=SEQ, ?limit=N, ?format=ndjson", s.audit)
 	get("/build", "what was built from what, and with what", s.build)
-	get("/debug/pprof/", "profiles, for go tool pprof and go tool trace", s.profile)
+	get("/debug/pprof/", "profiles and stacks, with the commands that take them", s.profile)
 	if s.cfg.Leases != nil {
-		s.pages = append(s.pages, page{"/debug/leases", "debugging that ends by itself: POST opens, DELETE /debug/leases/ID ends",
+		s.pages = append(s.pages, page{"/debug/leases", "debugging that ends by itself, with the commands that open and end it",
 			map[string]handler{http.MethodGet: s.leases, http.MethodPost: s.openLease}})
 		s.pages = append(s.pages, page{"/debug/leases/", "", map[string]handler{http.MethodDelete: s.endLease}})
 	}
@@ -258,7 +279,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	serve := p.methods[method]
 	if serve == nil {
 		h.Set("Allow", p.allow())
-		fail(w, http.StatusMethodNotAllowed, "method not allowed; "+p.allow()+" is")
+		fail(w, http.StatusMethodNotAllowed, "method not allowed: this page takes "+p.allow())
 		return
 	}
 	serve(w, r, who)

@@ -32,10 +32,11 @@ func TestRefusesToOpen(t *testing.T) {
 		"lan":                            {addr: lan, want: "ADMIN_TOKEN"},
 		"unknown":                        {addr: &net.UnixAddr{Name: "x"}, want: "ADMIN_TOKEN"},
 		"none":                           {want: "ADMIN_TOKEN"},
-		"lan with token":                 {addr: lan, cfg: Config{Token: goodToken}},
-		"lan with short token":           {addr: lan, cfg: Config{Token: "123456789012345"}, want: "at least 16 bytes"},
-		"short token on loopback":        {addr: local, cfg: Config{Token: "x"}, want: "at least 16 bytes"},
-		"token with spaces":              {addr: lan, cfg: Config{Token: token}, want: "visible ASCII"},
+		"lan with token":                 {addr: lan, cfg: Config{Token: fixed(goodToken)}},
+		"lan with short token":           {addr: lan, cfg: Config{Token: fixed("123456789012345")}, want: "at least 16 bytes"},
+		"short token on loopback":        {addr: local, cfg: Config{Token: fixed("x")}, want: "at least 16 bytes"},
+		"token with spaces":              {addr: lan, cfg: Config{Token: fixed(token)}, want: "visible ASCII"},
+		"a token that is none":           {addr: lan, cfg: Config{Token: fixed("")}, want: "ADMIN_TOKEN"},
 		"TLS alone":                      {addr: lan, cfg: Config{TLS: &tls.Config{}}, want: "ADMIN_TOKEN"},
 		"certificates unverified":        {addr: lan, cfg: Config{TLS: &tls.Config{ClientCAs: pool, ClientAuth: tls.RequireAnyClientCert}}, want: "ADMIN_TOKEN"},
 		"certificates of any authority":  {addr: lan, cfg: Config{TLS: &tls.Config{ClientAuth: tls.RequireAndVerifyClientCert}}, want: "ADMIN_TOKEN"},
@@ -49,7 +50,7 @@ func TestRefusesToOpen(t *testing.T) {
 				t.Error(err)
 			case c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)):
 				t.Errorf("err = %v, want %q", err, c.want)
-			case err != nil && c.cfg.Token != "" && len(c.cfg.Token) > 1 && strings.Contains(err.Error(), c.cfg.Token):
+			case err != nil && c.cfg.Token != nil && len(c.cfg.Token()) > 1 && strings.Contains(err.Error(), c.cfg.Token()):
 				t.Error("the error tells the token")
 			}
 		})
@@ -67,16 +68,16 @@ func TestPages(t *testing.T) {
 		path, text, json, allow string
 		usual                   format
 	}{
-		{"/", "/debug/leases", `"path": "/methods"`, "GET, HEAD", asText},
+		{"/", "ok: ready, up 1m0s", `"path": "/methods"`, "GET, HEAD", asText},
 		{"/livez", "ok: ready, up 1m0s", `"status": "ok"`, "GET, HEAD", asJSON},
 		{"/startupz", "ok: ready", `"status": "ok"`, "GET, HEAD", asJSON},
 		{"/readyz", "database", `"duration_ms": 1.5`, "GET, HEAD", asJSON},
 		{"/healthz", "database", `"database": "OK"`, "GET, HEAD", asJSON},
 		{"/config", "DATABASE_URL", `"source": "file /run/db"`, "GET, HEAD", asText},
 		{"/methods", "jwt[orders:write]", `"max_in_flight": 200`, "GET, HEAD", asText},
-		{"/audit", "OUTCOME", `"events": []`, "GET, HEAD", asText},
+		{"/audit", "No event since the start", `"events": []`, "GET, HEAD", asText},
 		{"/build", "abc123", `"generator": "0.1.0"`, "GET, HEAD", asText},
-		{"/debug/leases", "PRINCIPAL", `"leases": []`, "GET, HEAD, POST", asText},
+		{"/debug/leases", "No lease is open", `"leases": []`, "GET, HEAD, POST", asText},
 		{"/debug/pprof/", "goroutine", `"name": "heap"`, "GET", asText},
 		{"/debug/pprof", "goroutine", `"name": "heap"`, "GET", asText},
 	} {
@@ -245,8 +246,8 @@ func TestTextIsPrintable(t *testing.T) {
 		c.Settings = func() []Setting { return []Setting{{Name: "X", Value: "\x1b[2J\tx\ny\u202e"}} }
 	})
 	g.ring.Add(Event{Action: "call", User: "\x1b]0;evil\x07", Detail: "a\nb"})
-	for _, path := range []string{"/config", "/audit"} {
-		if body := g.get(path).body; strings.ContainsAny(body, "\x1b\x07\t\u202e") || strings.Count(body, "\n") != 2 {
+	for path, lines := range map[string]int{"/config": 6, "/audit": 2} {
+		if body := g.get(path).body; strings.ContainsAny(body, "\x1b\x07\t\u202e") || strings.Count(body, "\n") != lines {
 			t.Errorf("%s: %q", path, body)
 		}
 	}
@@ -274,5 +275,39 @@ func TestDefaultServeMuxIsEmpty(t *testing.T) {
 				t.Errorf("%s %s is served by %q", method, path, pattern)
 			}
 		}
+	}
+}
+
+// The first page says what somebody who is woken asks first.
+func TestIndexSaysWhatIsWrong(t *testing.T) {
+	g := newRig(t, func(c *Config) {
+		c.Checks = func(context.Context) []Check {
+			return []Check{{Name: "keys", OK: true}, {Name: "database", LastError: "connection refused\x1b[2J", Since: time.Unix(1e9, 0)}}
+		}
+	})
+	if a := g.do("POST", "/debug/leases", `{"kind":"log-level","level":"debug","duration":"1m","reason":"r"}`, jsonType...); a.status != 201 {
+		t.Fatal(a.body)
+	}
+	a := g.get("/")
+	for _, want := range []string{"shop 1.2.3", "unavailable: ready, up 1m0s", "check database fails since 2001-09-09T01:46:40Z: \"connection refused", "leases that are open: 1"} {
+		if !strings.Contains(a.body, want) {
+			t.Errorf("not %q in:\n%s", want, a.body)
+		}
+	}
+	if a.status != 200 || strings.Contains(a.body, "keys") || strings.Contains(a.body, "\x1b") {
+		t.Errorf("%d:\n%s", a.status, a.body)
+	}
+}
+
+// What is set stands first.
+func TestConfigShowsWhatIsSet(t *testing.T) {
+	g := newRig(t, func(c *Config) {
+		c.Settings = func() []Setting {
+			return []Setting{{Name: "A", Value: "1", Default: "1", Source: "default"}, {Name: "B", Value: "2", Default: "3", Source: "environment"}}
+		}
+	})
+	body := g.get("/config").body
+	if b, a := strings.Index(body, "\nB "), strings.Index(body, "\nA "); !strings.HasPrefix(body, "1 settings are set, 1 have") || b < 0 || a < b {
+		t.Error(body)
 	}
 }

@@ -3,11 +3,13 @@ package admin
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"strconv"
 	"strings"
 	"text/tabwriter"
 	"unicode"
+	"unicode/utf16"
 	"unicode/utf8"
 )
 
@@ -61,7 +63,7 @@ func writeJSON(w http.ResponseWriter, status int, v any) {
 		fail(w, http.StatusInternalServerError, "encode answer: "+err.Error())
 		return
 	}
-	write(w, status, "application/json", b.Bytes())
+	write(w, status, "application/json", escape(b.Bytes()))
 }
 
 func writeText(w http.ResponseWriter, status int, text []byte) {
@@ -109,6 +111,55 @@ func (t *table) row(cells ...string) {
 func (t *table) bytes() []byte {
 	_ = t.w.Flush()
 	return t.b.Bytes()
+}
+
+// curl returns the command that asks for a page of this port as the request
+// did. What the request says of itself is only repeated where no shell would
+// take it for more than an address.
+func (s *Server) curl(r *http.Request, path string, options ...string) string {
+	scheme, host := "http://", r.Host
+	if r.TLS != nil {
+		scheme = "https://"
+	}
+	if host == "" || strings.Trim(host, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.:-[]") != "" {
+		host = "ADDRESS"
+	}
+	all := []string{"curl", quote(scheme + host + path)}
+	if s.cfg.verifiesClients() {
+		all = append(all, "--cert CERTIFICATE --key KEY")
+	}
+	if s.tokened {
+		all = append(all, `-H "Authorization: Bearer $ADMIN_TOKEN"`)
+	}
+	return strings.Join(append(all, options...), " ")
+}
+
+// quote returns a text as one word of a shell.
+func quote(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
+
+// escape writes what a terminal could take for a command as escapes of JSON.
+// It may be anywhere but in the text of numbers and the like: whatever is not
+// printable in JSON that package json has encoded is within a string, but for
+// the ends of lines.
+func escape(text []byte) []byte {
+	odd := func(r rune) bool { return r != '\n' && !unicode.IsPrint(r) }
+	i := bytes.IndexFunc(text, odd)
+	if i < 0 {
+		return text
+	}
+	out := append(make([]byte, 0, len(text)+64), text[:i]...)
+	for _, r := range string(text[i:]) {
+		switch {
+		case !odd(r):
+			out = utf8.AppendRune(out, r)
+		case r > 0xffff:
+			high, low := utf16.EncodeRune(r)
+			out = fmt.Appendf(out, `\u%04x\u%04x`, high, low)
+		default:
+			out = fmt.Appendf(out, `\u%04x`, r)
+		}
+	}
+	return out
 }
 
 // printable quotes what a terminal could take for a command.

@@ -9,16 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
-)
-
-// DefaultEvents is how many events a Ring holds unless told otherwise, and
-// MaxText how many bytes of each text of an event: together they bound its
-// memory.
-const (
-	DefaultEvents = 1024
-	MaxText       = 256
 )
 
 // The outcomes of an Event.
@@ -35,6 +26,11 @@ type Event struct {
 	Seq uint64 `json:"seq"`
 	// Time is when it ended; the Ring sets it where it is zero.
 	Time time.Time `json:"time"`
+	// Count is how many events this one stands for, which differ in their
+	// times only, and First when the first of several was; the Ring sets
+	// both.
+	Count int       `json:"count"`
+	First time.Time `json:"first,omitzero"`
 	// Action is "call" for a call of a method. This port's own are
 	// "admin.access" for a refusal, "profile", and "lease.opened" for a lease
 	// that was refused.
@@ -49,8 +45,16 @@ type Event struct {
 	ErrorType string `json:"error.type,omitempty"`
 	RequestID string `json:"request_id,omitempty"`
 	TraceID   string `json:"trace_id,omitempty"`
-	// Detail is a text for people.
+	// Detail is a text for people; of a lease, its reason.
 	Detail string `json:"detail,omitempty"`
+	// What follows describes a lease, along with Service and Method.
+	LeaseID        string    `json:"lease.id,omitempty"`
+	LeaseKind      string    `json:"lease.kind,omitempty"`
+	LeaseLevel     string    `json:"lease.level,omitempty"`
+	LeaseScheme    string    `json:"lease.scheme,omitempty"`
+	LeasePrincipal string    `json:"lease.principal,omitempty"`
+	LeaseOpenedBy  string    `json:"lease.opened_by,omitempty"`
+	LeaseExpires   time.Time `json:"lease.expires,omitzero"`
 }
 
 // LogValue implements slog.LogValuer: a group with the names of the JSON form.
@@ -60,6 +64,8 @@ func (e Event) LogValue() slog.Value {
 		{"action", e.Action}, {"enduser.id", e.User}, {"auth.scheme", e.Scheme}, {"client.address", e.Client},
 		{"service", e.Service}, {"method", e.Method}, {"outcome", e.Outcome}, {"error.type", e.ErrorType},
 		{"request_id", e.RequestID}, {"trace_id", e.TraceID}, {"detail", e.Detail},
+		{"lease.id", e.LeaseID}, {"lease.kind", e.LeaseKind}, {"lease.level", e.LeaseLevel}, {"lease.scheme", e.LeaseScheme},
+		{"lease.principal", e.LeasePrincipal}, {"lease.opened_by", e.LeaseOpenedBy},
 	} {
 		if f.value != "" {
 			all = append(all, slog.String(f.key, f.value))
@@ -68,76 +74,10 @@ func (e Event) LogValue() slog.Value {
 	if e.Status != 0 {
 		all = append(all, slog.Int("http.response.status_code", e.Status))
 	}
+	if !e.LeaseExpires.IsZero() {
+		all = append(all, slog.Time("lease.expires", e.LeaseExpires))
+	}
 	return slog.GroupValue(all...)
-}
-
-// Ring holds the latest events, in bounded memory. Use NewRing. It is safe for
-// concurrent use.
-type Ring struct {
-	mu     sync.Mutex
-	events []Event // the event with sequence number n is at (n-1) % len
-	last   uint64
-}
-
-// NewRing returns a Ring of the given number of events; 0 means DefaultEvents.
-func NewRing(size int) *Ring {
-	if size <= 0 {
-		size = DefaultEvents
-	}
-	return &Ring{events: make([]Event, size)}
-}
-
-// Add adds an event, in the place of the oldest. Texts above MaxText bytes are
-// cut. It does not allocate otherwise, and its lock is held for one copy.
-func (r *Ring) Add(e Event) {
-	if e.Time.IsZero() {
-		e.Time = time.Now()
-	}
-	for _, s := range []*string{
-		&e.Action, &e.User, &e.Scheme, &e.Client, &e.Service, &e.Method, &e.Outcome, &e.ErrorType, &e.RequestID, &e.TraceID, &e.Detail,
-	} {
-		*s = cut(*s)
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.last++
-	e.Seq = r.last
-	r.events[(e.Seq-1)%uint64(len(r.events))] = e
-}
-
-// cut returns a text of at most MaxText bytes, which keeps no longer one alive.
-func cut(s string) string {
-	if len(s) <= MaxText {
-		return s
-	}
-	return strings.ToValidUTF8(strings.Clone(s[:MaxText]), "")
-}
-
-// Events returns the latest events with a sequence number above after, at most
-// limit of them, oldest first; 0 means all that the Ring holds.
-func (r *Ring) Events(after uint64, limit int) []Event {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	n := min(r.last, uint64(len(r.events)))
-	if after >= r.last {
-		return []Event{}
-	}
-	n = min(n, r.last-after)
-	if limit > 0 {
-		n = min(n, uint64(limit))
-	}
-	out := make([]Event, 0, n)
-	for seq := r.last - n + 1; seq <= r.last; seq++ {
-		out = append(out, r.events[(seq-1)%uint64(len(r.events))])
-	}
-	return out
-}
-
-// Total returns how many events were ever added.
-func (r *Ring) Total() uint64 {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.last
 }
 
 // record writes an event of this port into the ring and the log.
@@ -185,21 +125,54 @@ func (s *Server) audit(w http.ResponseWriter, r *http.Request, _ string) {
 				return
 			}
 		}
-		write(w, http.StatusOK, "application/x-ndjson", b.Bytes())
+		write(w, http.StatusOK, "application/x-ndjson", escape(b.Bytes()))
 	default:
-		slices.Reverse(events) // people look for the latest
-		t := newTable("SEQ", "TIME", "ACTION", "WHO", "CLIENT", "METHOD", "OUTCOME", "STATUS", "REQUEST", "DETAIL")
-		for _, e := range events {
-			method, status := e.Service, ""
-			if e.Method != "" {
-				method += "." + e.Method
-			}
-			if e.Status != 0 {
-				status = strconv.Itoa(e.Status)
-			}
-			t.row(strconv.FormatUint(e.Seq, 10), stamp(e.Time), e.Action, e.User, e.Client, method,
-				e.Outcome, status, e.RequestID, strings.TrimSpace(e.ErrorType+" "+e.Detail))
-		}
-		writeText(w, http.StatusOK, t.bytes())
+		writeText(w, http.StatusOK, auditText(events, after))
 	}
+}
+
+// auditText shows events to people, the latest first.
+func auditText(events []Event, after uint64) []byte {
+	if len(events) == 0 {
+		since := "since the start"
+		if after > 0 {
+			since = "after that one"
+		}
+		return []byte("No event " + since + ". Shown are calls of methods whose design asks for an audit, debug leases,\n" +
+			"profiles, and what this port has refused.\n")
+	}
+	slices.Reverse(events)
+	t := newTable("SEQ", "TIME", "TIMES", "ACTION", "WHO", "CLIENT", "METHOD", "OUTCOME", "STATUS", "REQUEST", "DETAIL")
+	for _, e := range events {
+		method, status, who := e.Service, "", e.User
+		if e.Method != "" {
+			method += "." + e.Method
+		}
+		if e.Status != 0 {
+			status = strconv.Itoa(e.Status)
+		}
+		if e.Scheme != "" {
+			who += " (" + e.Scheme + ")"
+		}
+		t.row(strconv.FormatUint(e.Seq, 10), stamp(e.Time), strconv.Itoa(e.Count), e.Action, who, e.Client, method,
+			e.Outcome, status, e.RequestID, e.details())
+	}
+	return t.bytes()
+}
+
+// details is what of the event has no column.
+func (e *Event) details() string {
+	all := []string{e.LeaseKind, e.LeaseLevel, e.LeaseID}
+	for _, f := range []struct{ name, value string }{
+		{"scheme", e.LeaseScheme}, {"principal", e.LeasePrincipal}, {"opened by", e.LeaseOpenedBy}, {"until", stamp(e.LeaseExpires)},
+	} {
+		if f.value != "" && (f.name != "opened by" || f.value != e.User) {
+			all = append(all, f.name+" "+f.value)
+		}
+	}
+	all = append(all, e.ErrorType, e.Detail)
+	if e.Count > 1 {
+		all = append(all, "(first "+stamp(e.First)+")")
+	}
+	return strings.Join(slices.DeleteFunc(all, func(s string) bool { return s == "" }), " ")
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 	"unicode/utf8"
 )
 
@@ -46,7 +47,7 @@ func TestRing(t *testing.T) {
 	if u := r.Events(5, 0)[0].User; len(u) > MaxText || !utf8.ValidString(u) {
 		t.Errorf("%d bytes", len(u))
 	}
-	if len(NewRing(0).events) != DefaultEvents {
+	if len(NewRing(0).slots) != DefaultEvents {
 		t.Error("no default")
 	}
 }
@@ -57,7 +58,7 @@ func TestRingConcurrently(t *testing.T) {
 	for range 8 {
 		wg.Go(func() {
 			for range 1000 {
-				r.Add(Event{Action: "call"})
+				r.Add(Event{Action: "call", RequestID: "r"})
 				if n := len(r.Events(0, 10)); n == 0 || n > 10 {
 					t.Error(n)
 				}
@@ -74,7 +75,7 @@ func TestRingConcurrently(t *testing.T) {
 // Adding does not allocate: an audited call pays for nothing but its line.
 func TestRingAllocates(t *testing.T) {
 	r := NewRing(10)
-	e := Event{Action: "call", User: "ann", Service: "orders", Method: "create", Outcome: Success, Status: 201}
+	e := Event{Action: "call", User: "ann", Service: "orders", Method: "create", Outcome: Success, Status: 201, RequestID: "r"}
 	if n := testing.AllocsPerRun(100, func() { r.Add(e) }); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
@@ -82,7 +83,7 @@ func TestRingAllocates(t *testing.T) {
 
 func BenchmarkRing(b *testing.B) {
 	r := NewRing(0)
-	e := Event{Action: "call", User: "ann", Service: "orders", Method: "create", Outcome: Success, Status: 201}
+	e := Event{Action: "call", User: "ann", Service: "orders", Method: "create", Outcome: Success, Status: 201, RequestID: "r"}
 	b.ReportAllocs()
 	b.RunParallel(func(pb *testing.PB) {
 		for pb.Next() {
@@ -131,6 +132,8 @@ func TestEventNames(t *testing.T) {
 	e := Event{
 		Seq: 1, Action: "a", User: "b", Scheme: "c", Client: "d", Service: "e", Method: "f", Outcome: "g",
 		Status: 1, ErrorType: "h", RequestID: "i", TraceID: "j", Detail: "k",
+		LeaseID: "l", LeaseKind: "m", LeaseLevel: "n", LeaseScheme: "o", LeasePrincipal: "p", LeaseOpenedBy: "q",
+		LeaseExpires: time.Unix(1, 0).UTC(),
 	}
 	b, err := json.Marshal(e)
 	if err != nil {
@@ -142,6 +145,7 @@ func TestEventNames(t *testing.T) {
 	}
 	delete(m, "seq")
 	delete(m, "time")
+	delete(m, "count")
 	for _, a := range e.LogValue().Group() {
 		if a.Value.Kind() == slog.KindString && m[a.Key] != a.Value.String() {
 			t.Errorf("%s is %v", a.Key, m[a.Key])

@@ -4,6 +4,8 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/subtle"
+	"crypto/tls"
+	"crypto/x509"
 	"net"
 	"net/http"
 	"net/netip"
@@ -21,17 +23,65 @@ func (s *Server) admit(w http.ResponseWriter, r *http.Request) (who string, ok b
 		s.refuse(w, r, http.StatusForbidden, text)
 		return "", false
 	}
-	if s.cfg.Token != "" {
-		return "token", s.authenticate(w, r)
+	who = "local" // without a credential: New has made sure that the listener is on loopback
+	if s.cfg.verifiesClients() {
+		if who, ok = s.certified(w, r); !ok {
+			return "", false
+		}
 	}
-	if !s.cfg.verifiesClients() {
-		return "local", true // New has made sure that the listener is on loopback
+	if !s.tokened {
+		return who, true
 	}
+	if !s.authenticate(w, r) {
+		return "", false
+	}
+	if who == "local" {
+		who = "token"
+	}
+	return who, true
+}
+
+// certified says who the caller is by the client certificate. The handshake
+// verified it; but a connection lives on when the certificate expires or its
+// authority is removed, which it therefore is asked about again.
+func (s *Server) certified(w http.ResponseWriter, r *http.Request) (who string, ok bool) {
 	if r.TLS == nil || len(r.TLS.VerifiedChains) == 0 {
+		if s.tokened {
+			return "local", true // the token decides; a listener that wants both has refused the handshake
+		}
 		s.refuse(w, r, http.StatusUnauthorized, "a client certificate is needed")
 		return "", false
 	}
-	return "certificate " + printable(r.TLS.VerifiedChains[0][0].Subject.CommonName), true
+	leaf, between := r.TLS.PeerCertificates[0], x509.NewCertPool()
+	for _, c := range r.TLS.PeerCertificates[1:] {
+		between.AddCert(c)
+	}
+	if _, err := leaf.Verify(x509.VerifyOptions{
+		Roots: s.authorities(), Intermediates: between, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+	}); err != nil {
+		w.Header().Set("Connection", "close")
+		s.refuse(w, r, http.StatusUnauthorized, "the client certificate is no longer valid: it has expired, or its authority was removed")
+		return "", false
+	}
+	return "certificate " + printable(cut(leaf.Subject.CommonName)), true
+}
+
+// authorities returns those that a handshake would accept now, never nil: that
+// would be the system's.
+func (s *Server) authorities() *x509.CertPool {
+	c := s.cfg.TLS
+	if now := c.GetConfigForClient; now != nil {
+		switch latest, err := now(&tls.ClientHelloInfo{}); {
+		case err != nil:
+			return x509.NewCertPool()
+		case latest != nil:
+			c = latest
+		}
+	}
+	if c.ClientCAs == nil {
+		return x509.NewCertPool()
+	}
+	return c.ClientCAs
 }
 
 // foreign says why a request looks like one that a web page has made its
@@ -51,7 +101,7 @@ func (s *Server) foreign(r *http.Request) string {
 	if s.origins.Check(r) != nil {
 		return "cross-origin requests are refused"
 	}
-	if s.cfg.Token != "" {
+	if s.tokened {
 		return "" // no browser sends a token that it was not given for this very origin
 	}
 	if !s.knows(r.Host) {
@@ -92,8 +142,11 @@ func (s *Server) knows(host string) bool {
 	return name == "localhost" || slices.ContainsFunc(s.cfg.Hosts, func(h string) bool { return strings.EqualFold(h, name) })
 }
 
-// authenticate compares the caller's token, in a time that does not depend on
-// it. A client that keeps guessing is no longer compared, whatever it sends.
+// authenticate compares the caller's token with the one in force, in a time
+// that does not depend on either. The right one passes always: whoever shares
+// an address with somebody who guesses must not be locked out. Guessing finds
+// no random token of MinToken bytes, however fast it is; that wrong ones have
+// to wait bounds what they cost in connections and in the log.
 func (s *Server) authenticate(w http.ResponseWriter, r *http.Request) bool {
 	all := r.Header["Authorization"]
 	if len(all) == 0 {
@@ -101,20 +154,23 @@ func (s *Server) authenticate(w http.ResponseWriter, r *http.Request) bool {
 		fail(w, http.StatusUnauthorized, "a token is needed: Authorization: Bearer ADMIN_TOKEN")
 		return false
 	}
-	sum := sha256.Sum256([]byte(bearer(r)))
-	right, retry := s.guesses.try(client(r), func() bool {
-		return len(all) == 1 && subtle.ConstantTimeCompare(sum[:], s.token[:]) == 1
-	})
-	switch {
-	case right:
-		return true
-	case retry > 0:
-		w.Header().Set("Retry-After", strconv.Itoa(int(retry/time.Second)+1))
-		s.refuse(w, r, http.StatusTooManyRequests, "too many wrong tokens from this address")
-	default:
-		w.Header().Set("WWW-Authenticate", `Bearer realm="admin", error="invalid_token"`)
-		s.refuse(w, r, http.StatusUnauthorized, "the token is wrong")
+	token := s.cfg.Token()
+	if usable(token) != nil {
+		s.refuse(w, r, http.StatusServiceUnavailable, "the port has no usable token now: look at what ADMIN_TOKEN_FILE names")
+		return false
 	}
+	want, got := sha256.Sum256([]byte(token)), sha256.Sum256([]byte(bearer(r)))
+	if len(all) == 1 && subtle.ConstantTimeCompare(got[:], want[:]) == 1 {
+		return true
+	}
+	if retry := s.guesses.wrong(client(r)); retry > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(int(retry/time.Second)+1))
+		w.Header().Set("Connection", "close") // the next guess costs a handshake
+		s.refuse(w, r, http.StatusTooManyRequests, "too many wrong tokens from this address; the right one still works")
+		return false
+	}
+	w.Header().Set("WWW-Authenticate", `Bearer realm="admin", error="invalid_token"`)
+	s.refuse(w, r, http.StatusUnauthorized, "the token is wrong: it is what ADMIN_TOKEN or the file of ADMIN_TOKEN_FILE holds now")
 	return false
 }
 
@@ -135,10 +191,11 @@ func bearer(r *http.Request) string {
 // the next event that does.
 func (s *Server) refuse(w http.ResponseWriter, r *http.Request, status int, text string) {
 	if ok, dropped := s.refusals.take(time.Now()); ok {
-		detail := cut(text + ": " + r.Method + " " + r.URL.Path)
+		detail := text
 		if dropped > 0 {
 			detail += " (and " + strconv.Itoa(dropped) + " more refusals before)"
 		}
+		detail = cut(detail + ": " + r.Method + " " + printable(cut(r.URL.Path)))
 		s.record(context.WithoutCancel(r.Context()), Event{
 			Action: "admin.access", Client: address(r), Outcome: Denied, Status: status, Detail: detail,
 		})
@@ -186,17 +243,14 @@ type guesses struct {
 	until map[netip.Prefix]time.Time
 }
 
-// try asks right unless the client has to wait, for retry.
-func (g *guesses) try(c netip.Prefix, right func() bool) (ok bool, retry time.Duration) {
+// wrong counts a wrong token, unless the client has to wait, for retry.
+func (g *guesses) wrong(c netip.Prefix) (retry time.Duration) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	now := time.Now()
 	debt := max(g.until[c].Sub(now), 0)
 	if excess := debt - (guessBurst-1)*guessEvery; excess > 0 {
-		return false, excess
-	}
-	if right() {
-		return true, 0
+		return excess
 	}
 	if g.until == nil {
 		g.until = make(map[netip.Prefix]time.Time)
@@ -205,7 +259,7 @@ func (g *guesses) try(c netip.Prefix, right func() bool) (ok bool, retry time.Du
 		g.forget(now)
 	}
 	g.until[c] = now.Add(debt + guessEvery)
-	return false, 0
+	return 0
 }
 
 // forget makes room: whoever has no debt goes, and someone if nobody does.
@@ -229,23 +283,27 @@ const (
 	refusalEvery = time.Second
 )
 
-// meter bounds how often something is reported. The zero value works.
+// meter bounds how often something is done: burst times at once, and once more
+// in every. It is safe for concurrent use.
 type meter struct {
+	burst int
+	every time.Duration
+
 	mu      sync.Mutex
 	until   time.Time
 	dropped int
 }
 
-// take reports whether to report now, and how often it said no since.
+// take reports whether to do it now, and how often it said no before.
 func (m *meter) take(now time.Time) (ok bool, dropped int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	debt := max(m.until.Sub(now), 0)
-	if debt > (refusalBurst-1)*refusalEvery {
+	if debt > time.Duration(m.burst-1)*m.every {
 		m.dropped++
 		return false, 0
 	}
-	m.until = now.Add(debt + refusalEvery)
+	m.until = now.Add(debt + m.every)
 	dropped, m.dropped = m.dropped, 0
 	return true, dropped
 }

@@ -31,7 +31,7 @@ var levels = []string{"debug", "info", "warn", "error"}
 const maxLeaseBody = 4 << 10
 
 // LeaseRequest asks for debugging that ends by itself. It covers the calls
-// that match Service, Method and Principal; an empty one matches all.
+// that match Service, Method, Scheme and Principal; an empty one matches all.
 type LeaseRequest struct {
 	// Kind is LevelLease or PayloadLease.
 	Kind string `json:"kind"`
@@ -40,6 +40,9 @@ type LeaseRequest struct {
 	// Service and Method are names of the contract.
 	Service string `json:"service,omitempty"`
 	Method  string `json:"method,omitempty"`
+	// Scheme is the contract's name of the security scheme that proved the
+	// caller: a subject of one scheme may be somebody else in another.
+	Scheme string `json:"scheme,omitempty"`
 	// Principal is the subject of a caller.
 	Principal string `json:"principal,omitempty"`
 	// Duration is how long the lease lasts.
@@ -58,6 +61,7 @@ type Lease struct {
 	Level     string    `json:"level,omitempty"`
 	Service   string    `json:"service,omitempty"`
 	Method    string    `json:"method,omitempty"`
+	Scheme    string    `json:"scheme,omitempty"`
 	Principal string    `json:"principal,omitempty"`
 	Reason    string    `json:"reason"`
 	OpenedBy  string    `json:"opened_by"`
@@ -89,18 +93,54 @@ func (s *Server) leases(w http.ResponseWriter, r *http.Request, _ string) {
 		}{append([]Lease{}, all...)})
 		return
 	}
-	t := newTable("ID", "KIND", "LEVEL", "SERVICE", "METHOD", "PRINCIPAL", "EXPIRES", "LEFT", "BY", "REASON")
+	if len(all) == 0 {
+		writeText(w, http.StatusOK, []byte("No lease is open.\n\n"+s.leaseHelp(r, "ID")))
+		return
+	}
+	t := newTable("ID", "KIND", "LEVEL", "SERVICE", "METHOD", "SCHEME", "PRINCIPAL", "EXPIRES", "LEFT", "BY", "REASON")
 	for _, l := range all {
 		left := max(time.Until(l.Expires), 0).Round(time.Second)
-		t.row(l.ID, l.Kind, l.Level, l.Service, l.Method, l.Principal, stamp(l.Expires), left.String(), l.OpenedBy, l.Reason)
+		t.row(l.ID, l.Kind, l.Level, l.Service, l.Method, l.Scheme, l.Principal, stamp(l.Expires), left.String(), l.OpenedBy, l.Reason)
 	}
-	writeText(w, http.StatusOK, t.bytes())
+	writeText(w, http.StatusOK, slices.Concat(t.bytes(), []byte("\n"+s.leaseHelp(r, all[0].ID))))
+}
+
+// leaseHelp shows how a lease is opened and ended, in commands that work as
+// they are.
+func (s *Server) leaseHelp(r *http.Request, id string) string {
+	var service, method, scheme string
+	for _, v := range s.contract.Services {
+		for _, m := range v.Methods {
+			if service == "" {
+				service, method = v.Name, m.Name
+			}
+		}
+	}
+	if len(s.contract.Schemes) > 0 {
+		scheme = s.contract.Schemes[0].Name
+	}
+	minutes := policy.Duration(min(10*time.Minute, s.cfg.MaxLease))
+	open := func(l LeaseRequest) string {
+		body, err := json.Marshal(l)
+		if err != nil {
+			return err.Error()
+		}
+		return s.curl(r, "/debug/leases", "-H 'Content-Type: application/json'", "-d "+quote(string(body))) + "\n"
+	}
+	return "Log what one method does, at level debug:\n\n" +
+		open(LeaseRequest{Kind: LevelLease, Level: "debug", Service: service, Method: method, Duration: minutes, Reason: "ticket 4711"}) +
+		"\nLog requests and results of one caller, redacted:\n\n" +
+		open(LeaseRequest{Kind: PayloadLease, Scheme: scheme, Principal: "SUBJECT", Duration: minutes, Reason: "ticket 4711"}) +
+		"\nEnd it before its time:\n\n" + s.curl(r, "/debug/leases/"+id, "-X DELETE") +
+		"\n\nA lease covers the calls that match all of service, method, scheme and principal that it names; what it\n" +
+		"does not name matches any. A method needs its service, payloads need a service or a principal. It lasts\n" +
+		"at most " + brief(s.cfg.MaxLease) + ", ends by itself, and is audited. GET /methods lists the names.\n"
 }
 
 // openLease grants a lease.
 func (s *Server) openLease(w http.ResponseWriter, r *http.Request, who string) {
 	if media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || media != "application/json" {
-		fail(w, http.StatusUnsupportedMediaType, "the content type must be application/json")
+		fail(w, http.StatusUnsupportedMediaType, "the content type must be application/json: with curl, -H 'Content-Type: application/json'")
 		return
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxLeaseBody))
@@ -122,7 +162,8 @@ func (s *Server) openLease(w http.ResponseWriter, r *http.Request, who string) {
 	if err != nil {
 		s.record(r.Context(), Event{
 			Action: "lease.opened", User: req.By, Client: address(r), Service: req.Service, Method: req.Method, Outcome: Failure,
-			Status: http.StatusConflict, Detail: err.Error(),
+			Status: http.StatusConflict, Detail: err.Error(), LeaseKind: req.Kind, LeaseLevel: req.Level, LeaseScheme: req.Scheme,
+			LeasePrincipal: req.Principal, LeaseOpenedBy: req.By,
 		})
 		fail(w, http.StatusConflict, err.Error())
 		return
@@ -136,7 +177,7 @@ func (s *Server) endLease(w http.ResponseWriter, r *http.Request, who string) {
 	id := strings.TrimPrefix(r.URL.Path, "/debug/leases/")
 	lease, err := s.cfg.Leases.End(id, cut(who+" "+address(r)))
 	if err != nil {
-		fail(w, http.StatusNotFound, "no such lease")
+		fail(w, http.StatusNotFound, "no such lease: it has ended, or there was none; GET /debug/leases lists those that are open")
 		return
 	}
 	writeJSON(w, http.StatusOK, lease)
@@ -149,7 +190,7 @@ func parseLease(body []byte, c *policy.Contract, longest time.Duration) (LeaseRe
 	d := json.NewDecoder(bytes.NewReader(body))
 	d.DisallowUnknownFields()
 	if err := d.Decode(&r); err != nil {
-		return r, errors.New(`the body must be a JSON object of kind, level, service, method, principal, duration ("10m") and reason`)
+		return r, errors.New(`the body must be a JSON object of kind, level, service, method, scheme, principal, duration ("10m") and reason`)
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
 		return r, errors.New("the body must hold one JSON object and nothing else")
@@ -176,15 +217,38 @@ func parseLease(body []byte, c *policy.Contract, longest time.Duration) (LeaseRe
 	}
 	switch {
 	case r.Duration <= 0 || time.Duration(r.Duration) > longest:
-		return r, fmt.Errorf("duration must be above 0 and at most %s", longest)
+		return r, fmt.Errorf("duration must be above 0 and at most %s", brief(longest))
 	case strings.TrimSpace(r.Reason) == "":
 		return r, errors.New("reason is missing: it is audited")
 	case r.Service == "" && r.Method != "":
 		return r, errors.New("method needs its service")
 	case r.Service != "" && !covers(c, r.Service, r.Method):
-		return r, errors.New("the contract has no such service or method")
+		return r, errors.New("the contract has no such service or method: GET /methods lists them")
+	case r.Scheme != "" && !slices.Contains(schemes(c), r.Scheme):
+		return r, errors.New("the contract has no such security scheme; it has: " + strings.Join(schemes(c), ", "))
 	}
 	return r, nil
+}
+
+// brief writes a duration without the zeros at its end.
+func brief(d time.Duration) string {
+	s := d.String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
+}
+
+// schemes returns the names of the contract's security schemes.
+func schemes(c *policy.Contract) []string {
+	names := make([]string, len(c.Schemes))
+	for i, s := range c.Schemes {
+		names[i] = s.Name
+	}
+	return names
 }
 
 // covers reports whether the contract has the service, and the method unless

@@ -17,7 +17,7 @@ var jsonType = []string{"Content-Type", "application/json"}
 
 func TestLeases(t *testing.T) {
 	g := newRig(t, nil)
-	a := g.do("POST", "/debug/leases", `{"kind":"payloads","service":"orders","method":"create","principal":"ann","duration":"10m","reason":"ticket 42"}`, jsonType...)
+	a := g.do("POST", "/debug/leases", `{"kind":"payloads","service":"orders","method":"create","scheme":"jwt","principal":"ann","duration":"10m","reason":"ticket 42"}`, jsonType...)
 	var l Lease
 	a.into(t, &l)
 	if a.status != 201 || a.header.Get("Location") != "/debug/leases/"+l.ID || l.Expires.Sub(l.Opened) != 10*time.Minute || l.OpenedBy != "local 127.0.0.1" {
@@ -28,7 +28,7 @@ func TestLeases(t *testing.T) {
 	if diff := cmp.Diff([]Lease{l}, list.Leases); diff != "" {
 		t.Errorf("leases (-want +got):\n%s", diff)
 	}
-	if text := g.get("/debug/leases").body; !strings.Contains(text, "ticket 42") || !strings.Contains(text, "ann") {
+	if text := g.get("/debug/leases").body; !strings.Contains(text, "ticket 42") || !strings.Contains(text, "jwt     ann") || !strings.Contains(text, "leases/"+l.ID+"' -X DELETE") {
 		t.Errorf("leases:\n%s", text)
 	}
 	if a := g.do("DELETE", "/debug/leases/"+l.ID, ""); a.status != 200 || !strings.Contains(a.body, l.ID) {
@@ -80,7 +80,7 @@ func TestLeaseRequests(t *testing.T) {
 		{`{"kind":"log-level","level":"debug","reason":"r"}`, "duration must"},
 		{`{"kind":"log-level","level":"debug","duration":"0s","reason":"r"}`, "duration must"},
 		{`{"kind":"log-level","level":"debug","duration":"-1m","reason":"r"}`, "JSON object"},
-		{`{"kind":"log-level","level":"debug","duration":"61s","reason":"r"}`, "at most 1m0s"},
+		{`{"kind":"log-level","level":"debug","duration":"61s","reason":"r"}`, "at most 1m"},
 		{`{"kind":"log-level","level":"debug","duration":"99999999999h","reason":"r"}`, "JSON object"},
 		{`{"kind":"log-level","level":"debug","duration":"1m"}`, "reason is missing"},
 		{`{"kind":"log-level","level":"debug","duration":"1m","reason":" "}`, "reason is missing"},
@@ -90,6 +90,8 @@ func TestLeaseRequests(t *testing.T) {
 		{`{"kind":"log-level","level":"debug","duration":"1m","reason":"r","service":"nope"}`, "no such service"},
 		{`{"kind":"log-level","level":"debug","duration":"1m","reason":"r","service":"orders","method":"nope"}`, "no such service or method"},
 		{`{"kind":"log-level","level":"debug","duration":"1m","reason":"r","method":"create"}`, "method needs its service"},
+		{`{"kind":"log-level","level":"debug","duration":"1m","reason":"r","scheme":"JWT"}`, "no such security scheme; it has: jwt"},
+		{`{"kind":"payloads","scheme":"jwt","duration":"1m","reason":"r"}`, "a service or a principal"},
 	} {
 		a := g.do("POST", "/debug/leases", c.body, jsonType...)
 		if c.want == "" && a.status != 201 || c.want != "" && (a.status != 400 || !strings.Contains(a.body, c.want)) {
@@ -147,7 +149,7 @@ func FuzzLeaseRequest(f *testing.F) {
 		if !level && !payload || r.Duration <= 0 || r.Duration > policy.Duration(time.Hour) || r.By != "" || strings.TrimSpace(r.Reason) == "" {
 			t.Errorf("%+v", r)
 		}
-		if r.Service != "" && r.Service != "orders" || r.Method != "" && r.Method != "create" && r.Method != "show" {
+		if r.Scheme != "" && r.Scheme != "jwt" || r.Service != "" && r.Service != "orders" || r.Method != "" && r.Method != "create" && r.Method != "show" {
 			t.Errorf("%+v is about nothing of the contract", r)
 		}
 		if all := r.Reason + r.Principal; strings.ContainsFunc(all, unicode.IsControl) || len(all) > 2*MaxText {

@@ -1,6 +1,8 @@
 package admin
 
 import (
+	"cmp"
+	"fmt"
 	"net/http"
 	"os"
 	"runtime"
@@ -39,8 +41,33 @@ func (s *Server) index(w http.ResponseWriter, r *http.Request, _ string) {
 		}{s.contract.API, all})
 		return
 	}
-	head := printable(s.contract.API.Name+" "+s.contract.API.Version) + ", the admin port. JSON: ?format=json\n\n"
-	writeText(w, http.StatusOK, append([]byte(head), t.bytes()...))
+	foot := "\nFrom a shell, the checks as text (probes answer JSON unless asked), the audit as JSON:\n\n" +
+		s.curl(r, "/readyz?format=text") + "\n" + s.curl(r, "/audit?format=json") + "\n"
+	writeText(w, http.StatusOK, slices.Concat([]byte(s.standing(r)), t.bytes(), []byte(foot)))
+}
+
+// standing says in a few lines what somebody who is woken asks first.
+func (s *Server) standing(r *http.Request) string {
+	st := s.state()
+	all, ready := s.checks(r.Context(), st)
+	_, text := verdict(ready)
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s, the private port\n\n", printable(s.contract.API.Name+" "+s.contract.API.Version))
+	fmt.Fprintf(&b, "%s: %s, up %s\n", text, printable(st.Name), st.Uptime.Round(time.Second))
+	for _, c := range all {
+		if !c.OK {
+			fmt.Fprintf(&b, "check %s fails since %s: %s\n", printable(c.Name), cmp.Or(stamp(c.Since), "the start"), printable(c.LastError))
+		}
+		if c.Note != "" {
+			fmt.Fprintf(&b, "%s: %s\n", printable(c.Name), printable(c.Note))
+		}
+	}
+	if s.cfg.Leases != nil {
+		if n := len(s.cfg.Leases.List()); n > 0 {
+			fmt.Fprintf(&b, "debug leases that are open: %d, see /debug/leases\n", n)
+		}
+	}
+	return b.String() + "\n"
 }
 
 // settings answers /config.
@@ -54,11 +81,18 @@ func (s *Server) settings(w http.ResponseWriter, r *http.Request, _ string) {
 		writeJSON(w, http.StatusOK, append([]Setting{}, rows...))
 		return
 	}
-	t := newTable("NAME", "VALUE", "SOURCE", "DEFAULT", "REQUIRED", "TYPE", "MEANING")
+	set, rest := newTable("SET", "VALUE", "SOURCE", "DEFAULT", "MEANING"), newTable("NOT SET", "DEFAULT", "MEANING")
+	n := 0
 	for _, v := range rows {
-		t.row(v.Name, v.Value, v.Source, v.Default, v.Required, v.Type, v.Meaning)
+		if v.Source == "default" {
+			rest.row(v.Name, v.Default, v.Meaning)
+		} else {
+			n++
+			set.row(v.Name, v.Value, v.Source, v.Default, v.Meaning)
+		}
 	}
-	writeText(w, http.StatusOK, t.bytes())
+	head := fmt.Sprintf("%d settings are set, %d have their defaults. Secrets are masked.\n\n", n, len(rows)-n)
+	writeText(w, http.StatusOK, slices.Concat([]byte(head), set.bytes(), []byte("\n"), rest.bytes()))
 }
 
 // methods answers /methods.
@@ -169,29 +203,33 @@ func (s *Server) build(w http.ResponseWriter, r *http.Request, _ string) {
 			}
 		}
 		for _, m := range info.Deps {
-			for m.Replace != nil {
-				m = m.Replace
+			p := Pair{m.Path, m.Version}
+			if m.Replace != nil {
+				p.Value += " => " + strings.TrimSpace(m.Replace.Path+" "+m.Replace.Version)
 			}
-			b.Modules = append(b.Modules, Pair{m.Path, m.Version})
+			b.Modules = append(b.Modules, p)
 		}
 	}
 	if form != asText {
 		writeJSON(w, http.StatusOK, b)
 		return
 	}
-	t := newTable("WHAT", "VALUE")
+	head, settings, modules := newTable("WHAT", "VALUE"), newTable("SETTING", "VALUE"), newTable("MODULE", "VERSION")
 	for _, p := range []Pair{
 		{"service", b.API.Name + " " + b.API.Version}, {"chassis", b.Chassis}, {"generator", b.Generator}, {"go", b.Go}, {"platform", b.Platform},
 		{"main", b.Main + " " + b.Version}, {"host", b.Host}, {"pid", strconv.Itoa(b.PID)}, {"gomaxprocs", strconv.Itoa(b.Procs)},
 		{"started", stamp(b.Started)},
 	} {
-		t.row(p.Name, p.Value)
+		head.row(p.Name, p.Value)
 	}
 	if b.Source != nil {
-		t.row("design", b.Source.Dir+" "+b.Source.SHA256)
+		head.row("design", b.Source.Dir+" "+b.Source.SHA256)
 	}
-	for _, p := range slices.Concat(b.Settings, b.Modules) {
-		t.row(p.Name, p.Value)
+	for _, p := range b.Settings {
+		settings.row(p.Name, p.Value)
 	}
-	writeText(w, http.StatusOK, t.bytes())
+	for _, p := range b.Modules {
+		modules.row(p.Name, p.Value)
+	}
+	writeText(w, http.StatusOK, slices.Concat(head.bytes(), []byte("\n"), settings.bytes(), []byte("\n"), modules.bytes()))
 }

@@ -27,6 +27,8 @@ type Check struct {
 	// LastError is what the check failed with the last time that it did; it
 	// stays when the check passes again.
 	LastError string
+	// Note is what an operator should know though the check may pass.
+	Note string
 	// Duration is how long it took, or has taken so far.
 	Duration time.Duration
 	// Checked is when the result was known, Since when it last changed
@@ -39,6 +41,7 @@ type checkJSON struct {
 	Name      string    `json:"name"`
 	Status    string    `json:"status"`
 	LastError string    `json:"last_error,omitempty"`
+	Note      string    `json:"note,omitempty"`
 	Duration  float64   `json:"duration_ms"`
 	Checked   time.Time `json:"checked,omitzero"`
 	Since     time.Time `json:"since,omitzero"`
@@ -147,7 +150,7 @@ func details(all []Check) []checkJSON {
 	out := make([]checkJSON, len(all))
 	for i, c := range all {
 		_, text := verdict(c.OK)
-		out[i] = checkJSON{c.Name, text, c.LastError, float64(c.Duration.Microseconds()) / 1000, c.Checked, c.Since}
+		out[i] = checkJSON{c.Name, text, c.LastError, c.Note, float64(c.Duration.Microseconds()) / 1000, c.Checked, c.Since}
 	}
 	return out
 }
@@ -158,10 +161,10 @@ func writeProbe(w http.ResponseWriter, status int, text string, st State, all []
 		writeText(w, status, []byte(head))
 		return
 	}
-	t := newTable("CHECK", "STATUS", "SINCE", "TOOK", "LAST ERROR")
+	t := newTable("CHECK", "STATUS", "SINCE", "TOOK", "NOTE", "LAST ERROR")
 	for _, c := range all {
 		_, text := verdict(c.OK)
-		t.row(c.Name, text, stamp(c.Since), c.Duration.Round(time.Microsecond).String(), c.LastError)
+		t.row(c.Name, text, stamp(c.Since), c.Duration.Round(time.Microsecond).String(), c.Note, c.LastError)
 	}
 	writeText(w, status, append([]byte(head+"\n"), t.bytes()...))
 }

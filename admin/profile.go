@@ -1,12 +1,14 @@
 package admin
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"net/http"
 	"runtime"
 	"runtime/pprof"
 	"runtime/trace"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -20,6 +22,16 @@ const (
 	defaultTrace   = time.Second
 	maxTrace       = time.Minute
 	stalled        = 5 * time.Second // a client that takes nothing for so long is gone
+)
+
+// Profiles stop the program for moments and are audited: they are taken as
+// often as this, at most, and garbage is collected for them less often still.
+// It is enough for a collector that fetches five of them every ten seconds.
+const (
+	profileBurst = 30
+	profileEvery = time.Second
+	collectBurst = 3
+	collectEvery = 10 * time.Second
 )
 
 // profile answers /debug/pprof/ as net/http/pprof does, so that `go tool pprof`
@@ -46,12 +58,13 @@ func (s *Server) profiles(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	type entry struct {
-		Name  string `json:"name"`
-		Count int    `json:"count"`
+		Name    string `json:"name"`
+		Count   int    `json:"count"`
+		Meaning string `json:"meaning,omitempty"`
 	}
-	all := []entry{{Name: "profile"}, {Name: "trace"}}
+	all := []entry{{Name: "profile", Meaning: meanings["profile"]}, {Name: "trace", Meaning: meanings["trace"]}}
 	for _, p := range pprof.Profiles() {
-		all = append(all, entry{p.Name(), p.Count()})
+		all = append(all, entry{p.Name(), p.Count(), meanings[p.Name()]})
 	}
 	if form != asText {
 		writeJSON(w, http.StatusOK, struct {
@@ -59,18 +72,34 @@ func (s *Server) profiles(w http.ResponseWriter, r *http.Request) {
 		}{all})
 		return
 	}
-	t := newTable("PROFILE", "COUNT")
+	t := newTable("PROFILE", "COUNT", "WHAT IT SHOWS")
 	for _, e := range all {
-		t.row(e.Name, strconv.Itoa(e.Count))
+		count := strconv.Itoa(e.Count)
+		if e.Name == "profile" || e.Name == "trace" {
+			count = ""
+		}
+		t.row(e.Name, count, e.Meaning)
 	}
-	writeText(w, http.StatusOK, append(t.bytes(), `
-go tool pprof http://ADDRESS/debug/pprof/profile?seconds=30   the CPU; with a token: http://x:TOKEN@ADDRESS
-go tool pprof http://ADDRESS/debug/pprof/heap                 memory in use; ?gc=1 collects garbage first
-curl -o trace.out http://ADDRESS/debug/pprof/trace?seconds=1  then go tool trace trace.out
-curl http://ADDRESS/debug/pprof/goroutine?debug=2             all stacks as text
+	writeText(w, http.StatusOK, slices.Concat(t.bytes(), []byte("\nWhere does it hang? All stacks as text:\n\n"+
+		s.curl(r, "/debug/pprof/goroutine?debug=2")+
+		"\n\nWhat burns the CPU, what holds the memory (?gc=1 collects garbage first):\n\n"+
+		s.curl(r, "/debug/pprof/profile?seconds=30", "-fo cpu.pprof")+" && go tool pprof -top cpu.pprof\n"+
+		s.curl(r, "/debug/pprof/heap", "-fo heap.pprof")+" && go tool pprof -top heap.pprof\n"+
+		"\nWhat happens when:\n\n"+
+		s.curl(r, "/debug/pprof/trace?seconds=1", "-fo trace.out")+" && go tool trace trace.out\n"+
+		"\nOne profile or trace at a time. go tool pprof fetches by itself too; with a token, from http://x:TOKEN@ADDRESS/.\n")))
+}
 
-One profile or trace at a time. block and mutex are empty unless the program has set a rate.
-`...))
+// meanings of the profiles.
+var meanings = map[string]string{
+	"profile":      "what the CPU does, for ?seconds=30",
+	"trace":        "every step of the scheduler and the collector, for ?seconds=1",
+	"allocs":       "where memory was allocated, since the start",
+	"block":        "where goroutines waited; empty unless the program has set a rate",
+	"goroutine":    "what every goroutine does now",
+	"heap":         "what holds memory, as of the last collection",
+	"mutex":        "who held locks that others wanted; empty unless the program has set a rate",
+	"threadcreate": "what made threads",
 }
 
 // snapshot writes a profile of what has been so far.
@@ -93,18 +122,46 @@ func (s *Server) snapshot(w http.ResponseWriter, r *http.Request, who, name stri
 			return
 		}
 	}
-	if name == "heap" && q.Has("gc") && q.Get("gc") != "0" {
-		runtime.GC()
+	collect := name == "heap" && q.Has("gc") && q.Get("gc") != "0"
+	if collect && !spend(w, &s.collects, "garbage was collected too often") || !spend(w, &s.profiled, tooManyProfiles) {
+		return
 	}
-	s.record(r.Context(), Event{Action: "profile", User: who, Client: address(r), Outcome: Success, Detail: name})
-	media := "application/octet-stream"
+	select { // others wait: go tool pprof -diff_base fetches two at once
+	case s.snapping <- struct{}{}:
+	case <-r.Context().Done():
+		return
+	}
+	var b bytes.Buffer // so that a slow client holds nobody up
+	func() {
+		defer func() { <-s.snapping }()
+		if collect {
+			runtime.GC()
+		}
+		_ = p.WriteTo(&b, debug) // a buffer does not fail
+	}()
+	detail, media := name, "application/octet-stream"
+	if collect {
+		detail += " after collecting garbage"
+	}
 	if debug > 0 {
 		media = "text/plain; charset=utf-8"
 	} else {
 		w.Header().Set("Content-Disposition", `attachment; filename="`+name+`"`)
 	}
-	w.Header().Set("Content-Type", media)
-	_ = p.WriteTo(w, debug) // it fails when the client is gone
+	s.record(r.Context(), Event{Action: "profile", User: who, Client: address(r), Outcome: Success, Detail: detail})
+	write(w, http.StatusOK, media, b.Bytes())
+}
+
+const tooManyProfiles = "too many profiles were taken"
+
+// spend reports whether the meter allows something; it has answered if not.
+func spend(w http.ResponseWriter, m *meter, text string) bool {
+	ok, _ := m.take(time.Now())
+	if !ok {
+		w.Header().Set("Retry-After", strconv.Itoa(int(m.every/time.Second)))
+		failProfile(w, http.StatusTooManyRequests, text+": try again in "+m.every.String())
+	}
+	return ok
 }
 
 // capture writes what start records until stop, for as long as the request
@@ -123,6 +180,9 @@ func (s *Server) capture(w http.ResponseWriter, r *http.Request, who, name strin
 	default:
 		w.Header().Set("Retry-After", "5")
 		failProfile(w, http.StatusConflict, "another profile is being taken: one at a time")
+		return
+	}
+	if !spend(w, &s.profiled, tooManyProfiles) {
 		return
 	}
 	out := &steady{w: w, rc: http.NewResponseController(w), until: time.Now().Add(d + writeTimeout), failed: make(chan struct{})}

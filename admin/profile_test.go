@@ -20,7 +20,7 @@ func TestGoToolPprof(t *testing.T) {
 	if testing.Short() {
 		t.Skip("runs the go tool")
 	}
-	g := newRig(t, func(c *Config) { c.Token = goodToken })
+	g := newRig(t, func(c *Config) { c.Token = fixed(goodToken) })
 	base := strings.Replace(g.url, "http://", "http://x:"+goodToken+"@", 1)
 	pprof := func(args ...string) (string, error) {
 		cmd := exec.CommandContext(t.Context(), "go", append([]string{"tool", "pprof"}, args...)...)
@@ -182,6 +182,69 @@ func TestProfileOutlivesWriteTimeout(t *testing.T) {
 			}
 			srv.Close()
 		}
+	}
+}
+
+// Snapshots are bounded, garbage collections more so; two at once wait for each
+// other; and each is audited without driving out what else happened.
+func TestSnapshotsAreBounded(t *testing.T) {
+	g := newRig(t, nil)
+	g.ring.Add(Event{Action: "lease.opened", LeaseID: "l1"})
+	count := func(path string) (ok int) {
+		for range 100 {
+			a := g.get(path)
+			switch {
+			case a.status == 200:
+				ok++
+			case a.status != 429 || a.header.Get("Retry-After") == "" || a.header.Get("X-Go-Pprof") != "1" || a.header.Get("Content-Disposition") != "":
+				t.Fatalf("%s: %d %s", path, a.status, a.body)
+			}
+		}
+		return ok
+	}
+	if n := count("/debug/pprof/heap?gc=1"); n < collectBurst || n > collectBurst+2 {
+		t.Errorf("%d collections", n)
+	}
+	if n := count("/debug/pprof/heap"); n < profileBurst-2*collectBurst || n > profileBurst+10 {
+		t.Errorf("%d snapshots", n)
+	}
+	if a := g.get("/debug/pprof/trace?seconds=0.001"); a.status != 429 || a.header.Get("Retry-After") == "" {
+		t.Errorf("a trace: %d", a.status)
+	}
+	if len(g.s.busy)+len(g.s.snapping) != 0 {
+		t.Error("still busy")
+	}
+	if a := g.get("/debug/pprof/"); a.status != 200 {
+		t.Errorf("the list: %d", a.status)
+	}
+	if n := len(g.ring.Events(0, 0)); n > 5 || g.ring.Events(0, 0)[0].LeaseID != "l1" {
+		t.Errorf("%d events", n)
+	}
+}
+
+// A snapshot waits for the one that is being taken, and leaves with its client.
+func TestSnapshotsWait(t *testing.T) {
+	g := newRig(t, nil)
+	g.s.snapping <- struct{}{}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 2)
+	fetch := func(ctx context.Context) {
+		req, _ := http.NewRequestWithContext(ctx, "GET", g.url+"/debug/pprof/heap", nil)
+		res, err := g.http.Do(req)
+		if err == nil {
+			res.Body.Close()
+		}
+		ended <- err
+	}
+	go fetch(ctx)
+	cancel()
+	if err := <-ended; err == nil {
+		t.Error("it did not wait")
+	}
+	go fetch(t.Context())
+	<-g.s.snapping
+	if err := <-ended; err != nil {
+		t.Error(err)
 	}
 }
 

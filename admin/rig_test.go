@@ -26,6 +26,8 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const token = "correct horse battery staple"
 
+func fixed(token string) func() string { return func() string { return token } }
+
 var goodToken = strings.ReplaceAll(token, " ", "-")
 
 var contract = &policy.Contract{
@@ -63,11 +65,11 @@ func (s *store) Open(r LeaseRequest) (Lease, error) {
 	s.n++
 	now := time.Now()
 	l := Lease{
-		ID: fmt.Sprint("l", s.n), Kind: r.Kind, Level: r.Level, Service: r.Service, Method: r.Method, Principal: r.Principal,
+		ID: fmt.Sprint("l", s.n), Kind: r.Kind, Level: r.Level, Service: r.Service, Method: r.Method, Scheme: r.Scheme, Principal: r.Principal,
 		Reason: r.Reason, OpenedBy: r.By, Opened: now, Expires: now.Add(time.Duration(r.Duration)),
 	}
 	s.all = append(s.all, l)
-	s.ring.Add(Event{Action: "lease.opened", User: r.By, Outcome: Success})
+	s.ring.Add(Event{Action: "lease.opened", User: r.By, Outcome: Success, LeaseID: l.ID})
 	return l, nil
 }
 
@@ -80,7 +82,7 @@ func (s *store) End(id, by string) (Lease, error) {
 	}
 	l := s.all[i]
 	s.all = slices.Delete(s.all, i, i+1)
-	s.ring.Add(Event{Action: "lease.ended", User: by, Outcome: Success})
+	s.ring.Add(Event{Action: "lease.ended", User: by, Outcome: Success, LeaseID: l.ID})
 	return l, nil
 }
 
@@ -177,6 +179,7 @@ type answer struct {
 	status int
 	header http.Header
 	body   string
+	closed bool // the server ends the connection
 }
 
 // do sends a request with headers in pairs. A pair "Host" sets that; a name
@@ -207,7 +210,7 @@ func (g *rig) do(method, path, body string, header ...string) answer {
 	if err != nil {
 		g.t.Fatal(err)
 	}
-	return answer{res.StatusCode, res.Header, string(b)}
+	return answer{res.StatusCode, res.Header, string(b), res.Close}
 }
 
 func (g *rig) get(path string, header ...string) answer { return g.do("GET", path, "", header...) }

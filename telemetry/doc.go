@@ -46,6 +46,7 @@
 //	http.server.active_requests               http.request.method, http.route, url.scheme,
 //	                                          goa.service, goa.method
 //	aguada.auth.failures                      auth.scheme, reason
+//	aguada.auth.lockouts
 //	aguada.requests.refused                   cause
 //	aguada.requests.in_flight
 //	aguada.streams.open
@@ -55,6 +56,7 @@
 //	aguada.auth.keyset.age               s    keyset
 //	aguada.build.info                         version, revision, goversion; always 1
 //	aguada.telemetry.items                    signal, state (made, delivered, failed)
+//	aguada.log.write.errors                   lines that the log's writer did not take
 //	go.*                                      the Go runtime, by OpenTelemetry's conventions
 //
 // Attributes are known before a request comes: its method of the design and

@@ -16,6 +16,7 @@ type chassisInstruments struct {
 	meter   metric.Meter
 	failed  *counts // by scheme and reason
 	refused *counts // by cause
+	locked  metric.Int64Counter
 }
 
 func (c *chassisInstruments) bind(m metric.Meter, t *Telemetry) error {
@@ -30,6 +31,10 @@ func (c *chassisInstruments) bind(m metric.Meter, t *Telemetry) error {
 	if err != nil {
 		return err
 	}
+	if c.locked, err = m.Int64Counter("aguada.auth.lockouts", metric.WithUnit("{lockout}"),
+		metric.WithDescription("Times that a client had to wait because of wrong credentials.")); err != nil {
+		return err
+	}
 	c.failed = newCounts(failures, "auth.scheme", "reason")
 	c.refused = newCounts(refusals, "cause", "")
 	build := metric.WithAttributeSet(attribute.NewSet(attribute.String("version", t.cfg.Version), attribute.String("revision", revision()),
@@ -37,6 +42,15 @@ func (c *chassisInstruments) bind(m metric.Meter, t *Telemetry) error {
 	if _, err = m.Int64ObservableGauge("aguada.build.info", metric.WithDescription("What the process was built from; always 1."),
 		metric.WithInt64Callback(func(_ context.Context, o metric.Int64Observer) error {
 			o.Observe(1, build)
+			return nil
+		})); err != nil {
+		return err
+	}
+	if _, err = m.Int64ObservableCounter("aguada.log.write.errors", metric.WithUnit("{line}"), metric.WithDescription("Lines of the log that could not be written."),
+		metric.WithInt64Callback(func(_ context.Context, o metric.Int64Observer) error {
+			if out := t.lines.Load(); out != nil {
+				o.Observe(out.failed.Load())
+			}
 			return nil
 		})); err != nil {
 		return err
@@ -67,6 +81,13 @@ func bindAccounts(m metric.Meter, t *Telemetry) error {
 func (t *Telemetry) AuthFailed(scheme, reason string) {
 	if t != nil {
 		t.chassis.failed.add(scheme, reason)
+	}
+}
+
+// LockedOut counts a client that has to wait because of wrong credentials.
+func (t *Telemetry) LockedOut() {
+	if t != nil {
+		t.chassis.locked.Add(context.Background(), 1)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"math"
 	"strconv"
+	"sync/atomic"
 	"time"
 	"unicode/utf8"
 
@@ -18,13 +19,36 @@ func appendHead(b []byte, t time.Time, level slog.Level, msg string) []byte {
 	b = append(b, '{')
 	if !t.IsZero() {
 		b = append(b, `"time":"`...)
-		b = t.UTC().Truncate(time.Microsecond).AppendFormat(b, time.RFC3339Nano)
+		b = appendTime(b, t)
 		b = append(b, `",`...)
 	}
 	b = append(b, `"level":"`...)
 	b = append(b, level.String()...)
 	b = append(b, `","msg":`...)
 	return appendString(b, msg)
+}
+
+// second is the text of one second, which many lines have in common.
+type second struct {
+	unix int64
+	text string
+}
+
+var lastSecond atomic.Pointer[second]
+
+// appendTime writes the time in UTC to the microsecond (RFC 3339), always as
+// long, so that lines sort.
+func appendTime(b []byte, t time.Time) []byte {
+	unix := t.Unix()
+	s := lastSecond.Load()
+	if s == nil || s.unix != unix {
+		s = &second{unix, t.UTC().Format("2006-01-02T15:04:05.")}
+		lastSecond.Store(s)
+	}
+	b = append(b, s.text...)
+	us := t.Nanosecond() / 1000
+	return append(b, byte('0'+us/100_000), byte('0'+us/10_000%10), byte('0'+us/1000%10),
+		byte('0'+us/100%10), byte('0'+us/10%10), byte('0'+us%10), 'Z')
 }
 
 // appendTrace writes the ids of the span that the line belongs to.
@@ -182,12 +206,28 @@ func appendFloat(b []byte, f float64) []byte {
 
 const hex = "0123456789abcdef"
 
+// isPlain holds the bytes that stand for themselves in a JSON string.
+var isPlain = func() (plain [256]bool) {
+	for c := ' '; c < 0x7f; c++ {
+		plain[c] = c != '"' && c != '\\'
+	}
+	return plain
+}()
+
 // appendString writes s as a JSON string. Control characters are escaped,
 // invalid UTF-8 becomes U+FFFD.
 func appendString(b []byte, s string) []byte {
 	b = append(b, '"')
+	plain := 0
+	for plain < len(s) && isPlain[s[plain]] {
+		plain++
+	}
+	if plain == len(s) {
+		b = append(b, s...)
+		return append(b, '"')
+	}
 	start := 0
-	for i := 0; i < len(s); {
+	for i := plain; i < len(s); {
 		c := s[i]
 		if c >= ' ' && c != '"' && c != '\\' && c < utf8.RuneSelf && c != 0x7f {
 			i++

@@ -36,7 +36,8 @@ const (
 )
 
 // Lease is a permission to look closer for a while. It applies to the calls
-// that all of Service, Method and Principal match; an empty one matches any.
+// that all of Service, Method, Scheme and Principal match; an empty one matches
+// any.
 type Lease struct {
 	// ID is set by Open.
 	ID   string    `json:"id"`
@@ -47,8 +48,11 @@ type Lease struct {
 	Service string     `json:"service,omitempty"`
 	// Method needs a Service.
 	Method string `json:"method,omitempty"`
-	// Principal is a subject. It never matches a call that nobody
-	// authenticated.
+	// Scheme is the design's name of the security scheme that proved the
+	// caller: subjects of different schemes may have the same name. Like
+	// Principal it never matches a call that nobody authenticated.
+	Scheme string `json:"scheme,omitempty"`
+	// Principal is a subject.
 	Principal string `json:"principal,omitempty"`
 	// OpenedBy says who answers for the lease.
 	OpenedBy string `json:"opened_by"`
@@ -86,16 +90,46 @@ var (
 
 // Leases are the open leases of a process. A lease ends by itself when it
 // expires, to the moment: an expired lease applies to nothing, however busy
-// the process is. Nobody looks at a lease without the audit being told first.
+// the process is. It has expired when its time has passed on the wall clock or
+// on the monotonic one, whichever comes first: the time that a machine was
+// suspended counts, and a wall clock that was set back lengthens nothing.
+// Nobody looks at a lease without the audit being told first.
 //
 // A nil *Leases has no lease and opens none. All methods are safe for
 // concurrent use.
 type Leases struct {
 	cfg  LeasesConfig
-	open atomic.Pointer[[]Lease] // nil without any; never changed, but replaced
+	open atomic.Pointer[[]held] // nil without any; never changed, but replaced
+	now  func() instant
 
 	mu     sync.Mutex // orders changes and the audit
 	timers map[string]*time.Timer
+}
+
+// instant is a moment on both clocks. Between two of them either may have
+// advanced more: one is set, the other stands still while the machine sleeps.
+type instant struct {
+	wall time.Time     // without a monotonic reading
+	up   time.Duration // since some moment of this process
+}
+
+// clock reads both clocks.
+func clock() func() instant {
+	start := time.Now()
+	return func() instant {
+		now := time.Now()
+		return instant{now.Round(0), now.Sub(start)}
+	}
+}
+
+// held is an open lease and when it ends on the monotonic clock.
+type held struct {
+	Lease
+	end time.Duration
+}
+
+func (h *held) expired(now instant) bool {
+	return now.up >= h.end || !now.wall.Before(h.Expires)
 }
 
 // LeasesConfig is what Leases need of others.
@@ -112,7 +146,7 @@ type LeasesConfig struct {
 
 // NewLeases returns a store without leases.
 func NewLeases(cfg LeasesConfig) *Leases {
-	return &Leases{cfg: cfg, timers: make(map[string]*time.Timer)}
+	return &Leases{cfg: cfg, now: clock(), timers: make(map[string]*time.Timer)}
 }
 
 // Open opens the lease for d, where 0 means DefaultLease, and returns it with
@@ -128,7 +162,9 @@ func (l *Leases) Open(lease Lease, d time.Duration) (Lease, error) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	var open []Lease // with those that expired just now: their timers remove them
+	now := l.now()
+	l.prune(now)
+	var open []held
 	if p := l.open.Load(); p != nil {
 		open = *p
 	}
@@ -136,12 +172,11 @@ func (l *Leases) Open(lease Lease, d time.Duration) (Lease, error) {
 		return Lease{}, fmt.Errorf("open lease: %w", ErrLeasesFull)
 	}
 	lease.ID = rand.Text()[:12]
-	lease.Opened = time.Now()
-	lease.Expires = lease.Opened.Add(d)
+	lease.Opened, lease.Expires = now.wall, now.wall.Add(d)
 	l.cfg.Audit(LeaseEvent{Time: lease.Opened, Action: LeaseOpened, By: lease.OpenedBy, Lease: lease})
-	open = slices.Concat(open, []Lease{lease})
+	open = slices.Concat(open, []held{{lease, now.up + d}})
 	l.open.Store(&open)
-	l.timers[lease.ID] = time.AfterFunc(d, func() { l.remove(lease.ID, LeaseExpired, "") })
+	l.timers[lease.ID] = time.AfterFunc(d, func() { l.expire(lease.ID) })
 	return lease, nil
 }
 
@@ -158,7 +193,7 @@ func (l *Lease) validate(d time.Duration) error {
 	case d < 0 || d > MaxLease:
 		return fmt.Errorf("a lease lasts at most %s", MaxLease)
 	}
-	for _, s := range []string{l.Service, l.Method, l.Principal, l.OpenedBy, l.Reason} {
+	for _, s := range []string{l.Service, l.Method, l.Scheme, l.Principal, l.OpenedBy, l.Reason} {
 		if len(s) > maxLeaseText {
 			return fmt.Errorf("a text is longer than %d bytes", maxLeaseText)
 		}
@@ -172,6 +207,8 @@ func (l *Leases) End(id, by string) (Lease, error) {
 	if l == nil {
 		return Lease{}, fmt.Errorf("end lease: %w", ErrNoLease)
 	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	gone, ok := l.remove(id, LeaseEnded, by)
 	if !ok {
 		return Lease{}, fmt.Errorf("end lease: %w", ErrNoLease)
@@ -184,28 +221,50 @@ func (l *Leases) Close(by string) {
 	if l == nil {
 		return
 	}
-	open := l.open.Load()
-	if open == nil {
-		return
-	}
-	for _, lease := range *open {
-		l.remove(lease.ID, LeaseEnded, by)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if open := l.open.Load(); open != nil {
+		for _, h := range *open {
+			l.remove(h.ID, LeaseEnded, by)
+		}
 	}
 }
 
-// remove reports false for a lease that is gone.
-func (l *Leases) remove(id string, action LeaseAction, by string) (gone Lease, ok bool) {
+// expire removes a lease whose timer has run out.
+func (l *Leases) expire(id string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	var open []Lease
+	l.remove(id, LeaseExpired, "")
+}
+
+// prune removes what has expired and whose timer, which stands still while the
+// machine sleeps, has not run out. The caller holds mu.
+func (l *Leases) prune(now instant) {
+	if open := l.open.Load(); open != nil {
+		for _, h := range *open {
+			if h.expired(now) {
+				l.remove(h.ID, LeaseExpired, "")
+			}
+		}
+	}
+}
+
+// remove reports false for a lease that is gone. What somebody ends after it
+// has expired has expired. The caller holds mu.
+func (l *Leases) remove(id string, action LeaseAction, by string) (gone Lease, ok bool) {
+	var open []held
 	if p := l.open.Load(); p != nil {
 		open = *p
 	}
-	i := slices.IndexFunc(open, func(o Lease) bool { return o.ID == id })
+	i := slices.IndexFunc(open, func(h held) bool { return h.ID == id })
 	if i < 0 {
 		return Lease{}, false
 	}
-	gone = open[i]
+	now := l.now()
+	if open[i].expired(now) {
+		action, by = LeaseExpired, ""
+	}
+	gone = open[i].Lease
 	if rest := slices.Concat(open[:i], open[i+1:]); len(rest) > 0 {
 		l.open.Store(&rest)
 	} else {
@@ -213,11 +272,7 @@ func (l *Leases) remove(id string, action LeaseAction, by string) (gone Lease, o
 	}
 	l.timers[id].Stop()
 	delete(l.timers, id)
-	now := time.Now()
-	if action == LeaseEnded && !now.Before(gone.Expires) {
-		action, by = LeaseExpired, ""
-	}
-	l.cfg.Audit(LeaseEvent{Time: now, Action: action, By: by, Lease: gone})
+	l.cfg.Audit(LeaseEvent{Time: now.wall, Action: action, By: by, Lease: gone})
 	return gone, true
 }
 
@@ -227,39 +282,43 @@ func (l *Leases) List() []Lease {
 	if l == nil {
 		return nil
 	}
-	return slices.Clone(l.live(time.Now()))
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.prune(l.now())
+	var all []Lease
+	if open := l.open.Load(); open != nil {
+		for _, h := range *open {
+			all = append(all, h.Lease)
+		}
+	}
+	return all
 }
 
-// live returns the leases that have not expired, in a slice that must not be
-// changed.
-func (l *Leases) live(now time.Time) []Lease {
-	p := l.open.Load()
-	if p == nil {
-		return nil
-	}
-	expired := func(o Lease) bool { return !now.Before(o.Expires) }
-	if !slices.ContainsFunc(*p, expired) {
-		return *p
-	}
-	return slices.DeleteFunc(slices.Clone(*p), expired)
+// Caller is who calls, as far as leases tell callers apart. The zero value is
+// a caller that nobody authenticated.
+type Caller struct {
+	// Scheme is the design's name of the scheme that proved the caller.
+	Scheme string
+	// Subject is who it is.
+	Subject string
 }
 
 // binding is a call that leases apply to. What they allow is looked up when it
 // is used: a lease that ends ends for calls that are under way, too.
 type binding struct {
-	leases                     *Leases
-	service, method, principal string
+	leases          *Leases
+	service, method string
+	caller          Caller
 }
 
 // Apply lets the leases that match the call apply to the lines under s, and
-// reports whether there are any. Principal is the caller's subject, or "". It
-// is called once, when the caller is known; without an open lease it costs one
-// atomic load.
-func (l *Leases) Apply(s *Scope, service, method, principal string) bool {
+// reports whether there are any. It is called once, when the caller is known;
+// without an open lease it costs one atomic load.
+func (l *Leases) Apply(s *Scope, service, method string, caller Caller) bool {
 	if l == nil || l.open.Load() == nil {
 		return false
 	}
-	b := &binding{leases: l, service: service, method: method, principal: principal}
+	b := &binding{leases: l, service: service, method: method, caller: caller}
 	if !b.any(func(*Lease) bool { return true }) {
 		return false
 	}
@@ -273,9 +332,9 @@ func (b *binding) any(condition func(*Lease) bool) bool {
 	if p == nil {
 		return false
 	}
-	now := time.Now()
+	now := b.leases.now()
 	for i := range *p {
-		if l := &(*p)[i]; now.Before(l.Expires) && l.matches(b) && condition(l) {
+		if h := &(*p)[i]; !h.expired(now) && h.matches(b) && condition(&h.Lease) {
 			return true
 		}
 	}
@@ -289,5 +348,6 @@ func (b *binding) lowered(level slog.Level) bool {
 func (l *Lease) matches(b *binding) bool {
 	return (l.Service == "" || l.Service == b.service) &&
 		(l.Method == "" || l.Method == b.method) &&
-		(l.Principal == "" || l.Principal == b.principal)
+		(l.Scheme == "" || l.Scheme == b.caller.Scheme) &&
+		(l.Principal == "" || l.Principal == b.caller.Subject)
 }

@@ -52,7 +52,7 @@ func TestLeaseShowsOnePrincipalsPayloadsAndEndsByItself(t *testing.T) {
 		h := NewHandler(&buf, JSON, slog.LevelError)
 		call := func(service, who string) context.Context {
 			s := &Scope{RequestID: who}
-			leases.Apply(s, service, "create", who)
+			leases.Apply(s, service, "create", Caller{Subject: who})
 			return WithScope(t.Context(), s)
 		}
 		say := func(ctx context.Context, v any) string {
@@ -95,22 +95,27 @@ func TestLeaseMatches(t *testing.T) {
 	defer leases.Close("test")
 	for _, test := range []struct {
 		lease Lease
-		want  string // services.methods/principals
+		want  string // services.methods/schemes:principals
 	}{
-		{Lease{}, "a.m/ann a.m/bob a.m/ a.n/ann b.m/ann"},
-		{Lease{Service: "a"}, "a.m/ann a.m/bob a.m/ a.n/ann"},
-		{Lease{Service: "a", Method: "m"}, "a.m/ann a.m/bob a.m/"},
-		{Lease{Principal: "ann"}, "a.m/ann a.n/ann b.m/ann"},
-		{Lease{Service: "a", Method: "m", Principal: "ann"}, "a.m/ann"},
+		{Lease{}, "a.m/jwt:ann a.m/key:ann a.m/jwt:bob a.m/: a.n/jwt:ann b.m/jwt:ann"},
+		{Lease{Service: "a"}, "a.m/jwt:ann a.m/key:ann a.m/jwt:bob a.m/: a.n/jwt:ann"},
+		{Lease{Service: "a", Method: "m"}, "a.m/jwt:ann a.m/key:ann a.m/jwt:bob a.m/:"},
+		{Lease{Principal: "ann"}, "a.m/jwt:ann a.m/key:ann a.n/jwt:ann b.m/jwt:ann"},
+		{Lease{Scheme: "key"}, "a.m/key:ann"},
+		{Lease{Scheme: "jwt", Principal: "ann"}, "a.m/jwt:ann a.n/jwt:ann b.m/jwt:ann"},
+		{Lease{Scheme: "key", Principal: "bob"}, ""},
+		{Lease{Scheme: "JWT", Principal: "ann"}, ""},
+		{Lease{Service: "a", Method: "m", Principal: "ann"}, "a.m/jwt:ann a.m/key:ann"},
 	} {
 		test.lease.Kind, test.lease.Level = LogLevel, slog.LevelDebug
 		lease := openLease(t, leases, test.lease, 0)
 		var got []string
-		for _, call := range []string{"a.m/ann", "a.m/bob", "a.m/", "a.n/ann", "b.m/ann"} {
+		for _, call := range []string{"a.m/jwt:ann", "a.m/key:ann", "a.m/jwt:bob", "a.m/:", "a.n/jwt:ann", "b.m/jwt:ann"} {
 			service, rest, _ := strings.Cut(call, ".")
 			method, who, _ := strings.Cut(rest, "/")
+			scheme, subject, _ := strings.Cut(who, ":")
 			s := &Scope{}
-			if leases.Apply(s, service, method, who) != s.Lowered(slog.LevelDebug) {
+			if leases.Apply(s, service, method, Caller{scheme, subject}) != s.Lowered(slog.LevelDebug) {
 				t.Errorf("%s: Apply and Lowered disagree", call)
 			}
 			if s.Lowered(slog.LevelDebug) {
@@ -123,6 +128,72 @@ func TestLeaseMatches(t *testing.T) {
 		if _, err := leases.End(lease.ID, "op"); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// A machine that sleeps stops the monotonic clock and with it the timers; a
+// wall clock can be set. A lease ends by whichever says so first, is audited
+// as expired, and makes room.
+func TestLeaseEndsByEitherClock(t *testing.T) {
+	for name, test := range map[string]struct {
+		wall, up time.Duration
+		ends     bool
+	}{
+		"neither":               {59 * time.Second, 59 * time.Second, false},
+		"both":                  {time.Minute, time.Minute, true},
+		"slept":                 {time.Minute, time.Second, true},
+		"slept for days":        {100 * time.Hour, 0, true},
+		"the clock is set back": {-time.Hour, time.Minute, true},
+		"set back, too early":   {-time.Hour, 59 * time.Second, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			leases, audit := newLeases(t)
+			start := leases.now()
+			now := start
+			leases.now = func() instant { return now }
+			for range maxLeases {
+				openLease(t, leases, Lease{Kind: LogLevel, Level: slog.LevelDebug}, time.Minute)
+			}
+			s := &Scope{}
+			leases.Apply(s, "a", "m", Caller{})
+			now = instant{start.wall.Add(test.wall), start.up + test.up}
+			if s.Lowered(slog.LevelDebug) == test.ends {
+				t.Errorf("lowered: %t", !test.ends)
+			}
+			_, err := leases.Open(Lease{Kind: LogLevel, OpenedBy: "op"}, time.Minute)
+			if got := err == nil; got != test.ends {
+				t.Errorf("room for another: %t, %v", got, err)
+			}
+			want := maxLeases
+			if test.ends {
+				want = 1
+			}
+			if n := len(leases.List()); n != want || len(leases.timers) != want {
+				t.Errorf("%d leases, %d timers, want %d", n, len(leases.timers), want)
+			}
+			if expired := slices.Contains(audit.events, "expired by  log-level"); expired != test.ends {
+				t.Errorf("audited as expired: %t", expired)
+			}
+			leases.Close("test")
+		})
+	}
+}
+
+// Looking at the list, too, tells the audit what has expired.
+func TestLeaseThatSleptIsNotListed(t *testing.T) {
+	leases, audit := newLeases(t)
+	now := leases.now()
+	leases.now = func() instant { return now }
+	lease := openLease(t, leases, Lease{Kind: Payloads, Service: "a"}, time.Minute)
+	now.wall = now.wall.Add(time.Hour)
+	if all := leases.List(); len(all) != 0 {
+		t.Errorf("listed: %v", all)
+	}
+	if _, err := leases.End(lease.ID, "op"); !errors.Is(err, ErrNoLease) {
+		t.Errorf("end: %v", err)
+	}
+	if diff := cmp.Diff([]string{"opened by op payloads", "expired by  payloads"}, audit.events); diff != "" {
+		t.Error(diff)
 	}
 }
 
@@ -154,7 +225,7 @@ func TestLeaseIsRefused(t *testing.T) {
 	if _, err := (*Leases)(nil).Open(ok, 0); !errors.Is(err, ErrLeaseInvalid) {
 		t.Errorf("nil: error is %v", err)
 	}
-	if len(audit.events) != 0 || leases.Apply(&Scope{}, "a", "m", "ann") {
+	if len(audit.events) != 0 || leases.Apply(&Scope{}, "a", "m", Caller{Subject: "ann"}) {
 		t.Errorf("a refused lease shows: %v", audit.events)
 	}
 	if _, err := leases.End("x", "op"); !errors.Is(err, ErrNoLease) {
@@ -195,7 +266,7 @@ func TestLeasesConcurrently(t *testing.T) {
 		wg.Go(func() {
 			s := &Scope{}
 			for range 2000 {
-				leases.Apply(s, "a", "m", "")
+				leases.Apply(s, "a", "m", Caller{})
 				s.Lowered(slog.LevelDebug)
 				leases.List()
 			}
@@ -218,7 +289,7 @@ func TestPayloadLine(t *testing.T) {
 	defer leases.Close("test")
 	lease := openLease(t, leases, Lease{Kind: Payloads, Service: "a"}, 0)
 	s := &Scope{RequestID: "r1", Service: "a", Method: "m"}
-	leases.Apply(s, "a", "m", "")
+	leases.Apply(s, "a", "m", Caller{})
 	ctx := WithScope(t.Context(), s)
 	var buf bytes.Buffer
 	line := func(v any) map[string]any {
@@ -268,7 +339,7 @@ func TestNoLeaseCostsNothing(t *testing.T) {
 	ctx := WithScope(t.Context(), s)
 	h := NewContextHandler(NewHandler(io.Discard, JSON, nil))
 	if n := testing.AllocsPerRun(100, func() {
-		if leases.Apply(s, "a", "m", "ann") || s.Lowered(slog.LevelDebug) || h.Enabled(ctx, slog.LevelDebug) {
+		if leases.Apply(s, "a", "m", Caller{Subject: "ann"}) || s.Lowered(slog.LevelDebug) || h.Enabled(ctx, slog.LevelDebug) {
 			t.Fatal("a lease applies")
 		}
 		_ = PayloadLine(ctx, h, RequestPayload, s)
@@ -283,6 +354,6 @@ func BenchmarkNoLease(b *testing.B) {
 	s := &Scope{}
 	b.ReportAllocs()
 	for b.Loop() {
-		leases.Apply(s, "a", "m", "ann")
+		leases.Apply(s, "a", "m", Caller{Subject: "ann"})
 	}
 }

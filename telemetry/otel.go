@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 
 	otelruntime "go.opentelemetry.io/contrib/instrumentation/runtime"
 	"go.opentelemetry.io/otel/log"
@@ -85,6 +86,7 @@ type Telemetry struct {
 
 	signals [3]*signal // indexed by spanSignal…
 	other   *signal    // speaks for the SDK itself
+	lines   atomic.Pointer[output]
 	stops   []stop
 	stopped sync.Once
 

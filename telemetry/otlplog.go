@@ -11,6 +11,7 @@ import (
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/log"
+	"go.opentelemetry.io/otel/trace"
 )
 
 // Handler returns a handler that writes to base and, where logs are exported,
@@ -19,9 +20,13 @@ import (
 //
 // The records have the keys and the values of base's lines, printed alike:
 // what masks itself stays masked. An export that fails takes nothing from
-// base.
+// base. From here on aguada.log.write.errors counts what base cannot write.
 func (t *Telemetry) Handler(base *Handler) slog.Handler {
-	if t == nil || !t.signals[logSignal].used {
+	if t == nil {
+		return base
+	}
+	t.lines.Store(base.out)
+	if !t.signals[logSignal].used {
 		return base
 	}
 	return &fanout{base: base, to: t.logs.Logger(ScopeName), t: t}
@@ -37,8 +42,8 @@ type fanout struct {
 
 // scoped is a group that begins, or attributes within the groups before them.
 type scoped struct {
-	group string
-	attrs []attribute.KeyValue
+	group         string
+	attrs, within []attribute.KeyValue // within: for a request or a span
 }
 
 var _ slog.Handler = (*fanout)(nil)
@@ -48,7 +53,16 @@ func (f *fanout) Enabled(ctx context.Context, level slog.Level) bool {
 }
 
 func (f *fanout) WithAttrs(attrs []slog.Attr) slog.Handler {
-	return f.with(f.base.WithAttrs(attrs), scoped{attrs: convert(nil, attrs)})
+	s := scoped{attrs: convert(nil, f.keys(lineKeys), attrs), within: convert(nil, f.keys(requestKeys), attrs)}
+	return f.with(f.base.WithAttrs(attrs), s)
+}
+
+// keys returns the set, or none within a group.
+func (f *fanout) keys(k keySet) keySet {
+	if f.base.prefix != "" {
+		return nil
+	}
+	return k
 }
 
 func (f *fanout) WithGroup(name string) slog.Handler {
@@ -66,15 +80,22 @@ func (f *fanout) with(base slog.Handler, s scoped) slog.Handler {
 	return &fanout{base: h, to: f.to, t: f.t, pre: append(f.pre[:len(f.pre):len(f.pre)], s)}
 }
 
-func (f *fanout) Handle(ctx context.Context, r slog.Record) error {
-	err := f.base.Handle(ctx, r)
+func (f *fanout) Handle(ctx context.Context, r slog.Record) error { return f.handleWith(ctx, nil, r) }
+
+func (f *fanout) handleWith(ctx context.Context, ids []slog.Attr, r slog.Record) error {
+	err := f.base.handleWith(ctx, ids, r)
 	c := carry(ctx)
 	defer c.release()
+	keys := lineKeys
+	if c.within = len(ids) > 0 || trace.SpanContextFromContext(ctx).IsValid(); c.within {
+		keys = requestKeys
+	}
+	keys = f.keys(keys)
 	r.Attrs(func(a slog.Attr) bool {
-		c.attrs = convertAttr(c.attrs, a)
+		c.attrs = convertAttr(c.attrs, keys.rename(a))
 		return true
 	})
-	f.emit(c, r.Time, r.Level, r.Message)
+	f.emit(c, ids, r.Time, r.Level, r.Message)
 	return err
 }
 
@@ -83,9 +104,10 @@ func (f *fanout) Handle(ctx context.Context, r slog.Record) error {
 // with the call, and so can be reused.
 type carried struct {
 	context.Context
-	span  RequestSpan          // of a request's line
-	attrs []attribute.KeyValue // of the record
-	all   []attribute.KeyValue // with those of the handler, in their groups
+	span   RequestSpan          // of a request's line
+	within bool                 // a request or a span
+	attrs  []attribute.KeyValue // of the record
+	all    []attribute.KeyValue // with those of the handler, in their groups
 }
 
 var carriers = sync.Pool{New: func() any { return &carried{attrs: make([]attribute.KeyValue, 0, 24)} }}
@@ -117,16 +139,21 @@ func (c *carried) Value(key any) any {
 }
 
 // emit puts the attributes into their groups, innermost first, and hands the
-// record on.
-func (f *fanout) emit(c *carried, at time.Time, level slog.Level, msg string) {
+// record on, with the ids outside of them.
+func (f *fanout) emit(c *carried, ids []slog.Attr, at time.Time, level slog.Level, msg string) {
 	c.all = c.attrs
 	for _, s := range slices.Backward(f.pre) {
 		switch {
+		case s.group == "" && c.within:
+			c.all = append(s.within[:len(s.within):len(s.within)], c.all...)
 		case s.group == "":
 			c.all = append(s.attrs[:len(s.attrs):len(s.attrs)], c.all...)
 		case len(c.all) > 0:
 			c.all = []attribute.KeyValue{attribute.Map(s.group, c.all...)}
 		}
+	}
+	if len(ids) > 0 {
+		c.all = append(convert(nil, nil, ids), c.all...)
 	}
 	var rec log.Record
 	rec.SetTimestamp(at)
@@ -141,9 +168,9 @@ func severity(level slog.Level) log.Severity {
 	return min(max(log.Severity(level)+log.SeverityInfo, log.SeverityTrace), log.SeverityFatal4)
 }
 
-func convert(to []attribute.KeyValue, attrs []slog.Attr) []attribute.KeyValue {
+func convert(to []attribute.KeyValue, keys keySet, attrs []slog.Attr) []attribute.KeyValue {
 	for _, a := range attrs {
-		to = convertAttr(to, a)
+		to = convertAttr(to, keys.rename(a))
 	}
 	return to
 }
@@ -154,9 +181,9 @@ func convertAttr(to []attribute.KeyValue, a slog.Attr) []attribute.KeyValue {
 	switch v.Kind() {
 	case slog.KindGroup:
 		if a.Key == "" {
-			return convert(to, v.Group())
+			return convert(to, nil, v.Group())
 		}
-		if members := convert(nil, v.Group()); len(members) > 0 {
+		if members := convert(nil, nil, v.Group()); len(members) > 0 {
 			return append(to, attribute.Map(a.Key, members...))
 		}
 		return to
@@ -199,6 +226,7 @@ func (f *fanout) request(ctx context.Context, r *Request) error {
 	if level := r.Level(); f.base.Enabled(ctx, level) {
 		c := carry(ctx)
 		defer c.release()
+		c.within = true
 		if r.Trace.IsValid() {
 			c.span.t, c.span.sc = f.t, r.Trace
 		}
@@ -210,7 +238,7 @@ func (f *fanout) request(ctx context.Context, r *Request) error {
 		if r.BodyOut != 0 {
 			c.attrs = append(c.attrs, attribute.Int64("http.response.body.size", r.BodyOut))
 		}
-		f.emit(c, r.Time, level, Message)
+		f.emit(c, nil, r.Time, level, Message)
 	}
 	return f.base.Request(r)
 }

@@ -45,8 +45,8 @@ func PayloadLine(ctx context.Context, to slog.Handler, direction Direction, v an
 	}
 	r := slog.NewRecord(time.Now(), slog.LevelInfo, "payload", 0)
 	r.AddAttrs(slog.String("direction", string(direction)), slog.String("lease.id", id))
-	if b.principal != "" {
-		r.AddAttrs(slog.String("enduser.id", b.principal))
+	if b.caller.Subject != "" {
+		r.AddAttrs(slog.String("enduser.id", b.caller.Subject))
 	}
 	r.AddAttrs(payloadAttrs(v, b.leases.cfg.Describe)...)
 	return NewContextHandler(to).Handle(ctx, r)

@@ -3,6 +3,7 @@ package telemetry
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -61,15 +62,17 @@ func (s *Scope) Lowered(level slog.Level) bool {
 // ContextHandler is a slog.Handler that adds to each line what its context
 // says: request_id, service and method of the request's [Scope], and for a
 // foreign handler trace_id and span_id, which those of this package write
-// themselves. They stand outside of any group. It writes, besides what the
-// next handler does, what a log-level lease asks for.
+// themselves. They stand outside of any group, once: an attribute of a caller's
+// with such a key gets the prefix "attr." (in front of a foreign handler one of
+// WithAttrs gets it in any case). It writes, besides what the next handler does,
+// what a log-level lease asks for.
 //
 // The lines of a service's own slog calls are written at once: they have
 // levels, and nobody expects an Info line to wait.
 type ContextHandler struct {
 	next    slog.Handler
-	own     *Handler // next, where it is one
-	foreign bool     // next is not of this package
+	own     ownHandler // next, where it is of this package
+	foreign bool       // it is not
 
 	// What a foreign handler was derived with, so that ids can be put outside
 	// of its groups. Empty as long as it has none.
@@ -80,6 +83,13 @@ type ContextHandler struct {
 
 var _ slog.Handler = (*ContextHandler)(nil)
 
+// ownHandler is a handler of this package. It writes what a request says of
+// itself outside of its groups, and nothing of it twice.
+type ownHandler interface {
+	slog.Handler
+	handleWith(ctx context.Context, ids []slog.Attr, r slog.Record) error
+}
+
 // NewContextHandler returns a handler in front of next. A next that is one
 // already is returned as it is.
 func NewContextHandler(next slog.Handler) *ContextHandler {
@@ -87,13 +97,8 @@ func NewContextHandler(next slog.Handler) *ContextHandler {
 		return h
 	}
 	h := &ContextHandler{next: next, root: next}
-	switch next := next.(type) {
-	case *Handler:
-		h.own = next
-	case *fanout:
-	default:
-		h.foreign = true
-	}
+	h.own, _ = next.(ownHandler)
+	h.foreign = h.own == nil
 	return h
 }
 
@@ -122,13 +127,23 @@ func (h *ContextHandler) Handle(ctx context.Context, r slog.Record) error {
 		}
 		return next.Handle(ctx, r)
 	}
-	r = r.Clone()
-	r.AddAttrs(add...)
-	return h.next.Handle(ctx, r)
+	with := slog.NewRecord(r.Time, r.Level, r.Message, r.PC)
+	with.AddAttrs(add...)
+	r.Attrs(func(a slog.Attr) bool {
+		with.AddAttrs(requestKeys[len(lineKeys):].rename(a))
+		return true
+	})
+	return h.next.Handle(ctx, with)
 }
 
 // WithAttrs returns a handler that adds the attributes to every line.
 func (h *ContextHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
+	if h.foreign && !h.grouped { // whether a request will write them is not known yet
+		attrs = slices.Clone(attrs)
+		for i := range attrs {
+			attrs[i] = requestKeys[len(lineKeys):].rename(attrs[i])
+		}
+	}
 	return h.derive(false, func(next slog.Handler) slog.Handler { return next.WithAttrs(attrs) })
 }
 
@@ -143,7 +158,7 @@ func (h *ContextHandler) WithGroup(name string) slog.Handler {
 func (h *ContextHandler) derive(group bool, f func(slog.Handler) slog.Handler) slog.Handler {
 	next := f(h.next)
 	d := &ContextHandler{next: next, foreign: h.foreign, root: h.root, grouped: h.grouped || group}
-	if d.own, _ = next.(*Handler); d.own == nil {
+	if d.own, _ = next.(ownHandler); d.own == nil {
 		d.derived = append(h.derived[:len(h.derived):len(h.derived)], f)
 	}
 	return d
@@ -168,25 +183,4 @@ func (h *ContextHandler) origin(ids []slog.Attr, ctx context.Context) []slog.Att
 		}
 	}
 	return ids
-}
-
-// handleWith writes the record with the attributes before those of WithAttrs,
-// outside of any group.
-func (h *Handler) handleWith(ctx context.Context, attrs []slog.Attr, r slog.Record) error {
-	l := h.begin()
-	for _, a := range attrs {
-		if h.text {
-			l.b = h.appendTextAttr(l.b, "", a)
-		} else {
-			l.b = appendAttr(l.b, a)
-		}
-	}
-	l.b = append(l.b, h.pre...)
-	with := *h
-	with.pre = l.b
-	err := with.Handle(ctx, r)
-	if cap(l.b) <= maxLine {
-		lines.Put(l)
-	}
-	return err
 }

@@ -72,7 +72,7 @@ func TestContextHandlerFollowsLeases(t *testing.T) {
 	log := slog.New(NewContextHandler(NewHandler(&buf, JSON, nil)))
 	for _, who := range []string{"ann", "bob"} {
 		s := &Scope{RequestID: who}
-		leases.Apply(s, "a", "m", who)
+		leases.Apply(s, "a", "m", Caller{Subject: who})
 		ctx := WithScope(t.Context(), s)
 		log.DebugContext(ctx, "shown")
 		if who == "ann" {

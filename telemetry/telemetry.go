@@ -2,11 +2,12 @@ package telemetry
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
 	"os"
 	"sync"
-	"time"
+	"sync/atomic"
 
 	"go.opentelemetry.io/otel/trace"
 	"golang.org/x/term"
@@ -26,6 +27,15 @@ const (
 // Handler is a slog.Handler with one schema: time, level, msg, then the
 // record's attributes. It is safe for concurrent use. Handlers derived from it
 // share its writer and its lock.
+//
+// What the line says itself it says once: an attribute outside of groups whose
+// key is one of the line's own gets the prefix "attr.". These are time, level
+// and msg, and within a request or a span also trace_id, span_id, request_id,
+// service and method. Of other keys that a caller gives twice both are written,
+// as the handlers of slog do.
+//
+// What cannot be written is counted (aguada.log.write.errors, see
+// [Telemetry.Handler]), and the first time also said on standard error.
 type Handler struct {
 	out   *output
 	level slog.Leveler
@@ -33,6 +43,7 @@ type Handler struct {
 	color bool
 
 	pre     []byte   // attributes and groups of WithAttrs, encoded
+	within  []byte   // the same for lines of a request or a span
 	open    int      // groups that pre leaves open (JSON)
 	prefix  string   // keys of all groups, each with a dot (text)
 	pending []string // groups that no attribute has opened yet (JSON)
@@ -42,8 +53,17 @@ var _ slog.Handler = (*Handler)(nil)
 
 // output serialises writers: a line is one Write.
 type output struct {
-	mu sync.Mutex
-	w  io.Writer
+	mu     sync.Mutex
+	w      io.Writer
+	failed atomic.Int64
+	told   io.Writer // hears of the first line that cannot be written
+	once   sync.Once
+}
+
+// fail counts a line that was not written.
+func (o *output) fail(err error) {
+	o.failed.Add(1)
+	o.once.Do(func() { _, _ = fmt.Fprintf(o.told, "log lines cannot be written and are lost: %v\n", err) })
 }
 
 // line is a scratch buffer. Nothing in it outlives the Write.
@@ -63,7 +83,7 @@ func NewHandler(w io.Writer, format Format, level slog.Leveler) *Handler {
 		level = slog.LevelInfo
 	}
 	tty := isTerminal(w)
-	h := &Handler{out: &output{w: w}, level: level}
+	h := &Handler{out: &output{w: w, told: os.Stderr}, level: level}
 	h.text = format == Terminal || tty && (format == Auto || format == "")
 	h.color = h.text && tty && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
 	return h
@@ -79,61 +99,90 @@ func (h *Handler) Enabled(_ context.Context, level slog.Level) bool { return lev
 
 // Handle writes the record as one line, with the ids of the context's span. Its
 // error is the writer's.
-func (h *Handler) Handle(ctx context.Context, r slog.Record) error {
+func (h *Handler) Handle(ctx context.Context, r slog.Record) error { return h.handleWith(ctx, nil, r) }
+
+// handleWith writes the record with what a request says of itself before all
+// attributes and outside of any group.
+func (h *Handler) handleWith(ctx context.Context, ids []slog.Attr, r slog.Record) error {
 	l := h.begin()
 	span := trace.SpanFromContext(ctx)
-	b := l.b
-	if h.text {
-		b = h.appendTextHead(b, r.Time, r.Level, r.Message)
-		b = append(b, h.pre...)
-		r.Attrs(func(a slog.Attr) bool {
-			b = h.appendTextAttr(b, h.prefix, a)
-			return true
-		})
-		b = h.appendTextTrace(b, span.SpanContext(), span.IsRecording())
-		b = append(b, '\n')
-	} else {
-		b = appendHead(b, r.Time, r.Level, r.Message)
-		b = appendTrace(b, span.SpanContext())
-		b = append(b, h.pre...)
-		open := h.open
-		mark := len(b)
-		b = appendGroups(b, h.pending)
-		before := len(b)
-		r.Attrs(func(a slog.Attr) bool {
-			b = appendAttr(b, a)
-			return true
-		})
-		if len(b) == before {
-			b = b[:mark] // no attribute: the pending groups stay unwritten
-		} else {
-			open += len(h.pending)
-		}
-		b = closeGroups(b, open)
-		b = append(b, '}', '\n')
+	sc := span.SpanContext()
+	pre, keys := h.pre, lineKeys
+	if len(ids) > 0 || sc.IsValid() {
+		pre, keys = h.within, requestKeys
 	}
-	l.b = b
+	if h.text {
+		l.b = h.appendTextRecord(l.b, ids, pre, keys, r)
+		l.b = h.appendTextTrace(l.b, sc, span.IsRecording())
+		l.b = append(l.b, '\n')
+		return h.finish(l)
+	}
+	b := appendHead(l.b, r.Time, r.Level, r.Message)
+	b = appendTrace(b, sc)
+	for _, a := range ids {
+		b = appendAttr(b, a)
+	}
+	b = append(b, pre...)
+	if h.prefix != "" {
+		keys = nil
+	}
+	open := h.open
+	mark := len(b)
+	b = appendGroups(b, h.pending)
+	before := len(b)
+	r.Attrs(func(a slog.Attr) bool {
+		b = appendAttr(b, keys.rename(a))
+		return true
+	})
+	if len(b) == before {
+		b = b[:mark] // no attribute: the pending groups stay unwritten
+	} else {
+		open += len(h.pending)
+	}
+	b = closeGroups(b, open)
+	l.b = append(b, '}', '\n')
 	return h.finish(l)
+}
+
+func (h *Handler) appendTextRecord(b []byte, ids []slog.Attr, pre []byte, keys keySet, r slog.Record) []byte {
+	b = h.appendTextHead(b, r.Time, r.Level, r.Message)
+	for _, a := range ids {
+		b = h.appendTextAttr(b, "", a)
+	}
+	b = append(b, pre...)
+	if h.prefix != "" {
+		keys = nil
+	}
+	r.Attrs(func(a slog.Attr) bool {
+		b = h.appendTextAttr(b, h.prefix, keys.rename(a))
+		return true
+	})
+	return b
 }
 
 // WithAttrs returns a handler that adds the attributes to every line.
 func (h *Handler) WithAttrs(attrs []slog.Attr) slog.Handler {
 	d := h.derive()
+	always, within := lineKeys, requestKeys
+	if h.prefix != "" {
+		always, within = nil, nil
+	}
 	if h.text {
 		for _, a := range attrs {
-			d.pre = h.appendTextAttr(d.pre, h.prefix, a)
+			d.pre = h.appendTextAttr(d.pre, h.prefix, always.rename(a))
+			d.within = h.appendTextAttr(d.within, h.prefix, within.rename(a))
 		}
 		return d
 	}
-	b := appendGroups(d.pre, h.pending)
+	b, in := appendGroups(d.pre, h.pending), appendGroups(d.within, h.pending)
 	before := len(b)
 	for _, a := range attrs {
-		b = appendAttr(b, a)
+		b, in = appendAttr(b, always.rename(a)), appendAttr(in, within.rename(a))
 	}
 	if len(b) == before {
 		return h
 	}
-	d.pre, d.open, d.pending = b, h.open+len(h.pending), nil
+	d.pre, d.within, d.open, d.pending = b, in, h.open+len(h.pending), nil
 	return d
 }
 
@@ -152,6 +201,7 @@ func (h *Handler) WithGroup(name string) slog.Handler {
 func (h *Handler) derive() *Handler {
 	d := *h
 	d.pre = h.pre[:len(h.pre):len(h.pre)]
+	d.within = h.within[:len(h.within):len(h.within)]
 	return &d
 }
 
@@ -165,11 +215,11 @@ func (h *Handler) finish(l *line) error {
 	h.out.mu.Lock()
 	_, err := h.out.w.Write(l.b)
 	h.out.mu.Unlock()
+	if err != nil {
+		h.out.fail(err)
+	}
 	if cap(l.b) <= maxLine {
 		lines.Put(l)
 	}
 	return err
 }
-
-// milliseconds prints a duration the way duration_ms does.
-func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }

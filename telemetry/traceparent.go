@@ -1,6 +1,7 @@
 package telemetry
 
 import (
+	enchex "encoding/hex"
 	"strings"
 
 	"go.opentelemetry.io/otel/trace"
@@ -65,12 +66,7 @@ func AppendTraceParent(b []byte, sc trace.SpanContext) []byte {
 	return appendHex(b, []byte{byte(sc.TraceFlags())})
 }
 
-func appendHex(b []byte, src []byte) []byte {
-	for _, c := range src {
-		b = append(b, hex[c>>4], hex[c&15])
-	}
-	return b
-}
+func appendHex(b []byte, src []byte) []byte { return enchex.AppendEncode(b, src) }
 
 // remoteParent is the span that a request continues; not valid when it begins
 // a trace of its own. A tracestate that is not one is dropped, which the trace

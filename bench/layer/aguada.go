@@ -27,7 +27,7 @@ func Environment(spec Spec) []string {
 	case NetHTTP, Goa:
 		return nil
 	}
-	return []string{
+	env := []string{
 		"HTTP_ADDR=127.0.0.1:0",
 		"ADMIN_ADDR=127.0.0.1:0",
 		"LOG_FORMAT=json",
@@ -35,12 +35,16 @@ func Environment(spec Spec) []string {
 		"AUTH_AUDIENCE=" + audience,
 		"AUTH_JWKS_FILE=" + filepath.Join(spec.Dir, keySet),
 		"OTEL_SERVICE_NAME=" + spec.Name,
-		"OTEL_EXPORTER_OTLP_ENDPOINT=http://" + spec.Sink,
-		"OTEL_EXPORTER_OTLP_PROTOCOL=grpc",
-		"OTEL_LOGS_EXPORTER=none",
 		"OTEL_TRACES_SAMPLER=parentbased_traceidratio",
 		"OTEL_TRACES_SAMPLER_ARG=" + strconv.FormatFloat(spec.Traces, 'g', -1, 64),
 	}
+	if spec.Sink != "" {
+		env = append(env, "OTEL_EXPORTER_OTLP_ENDPOINT=http://"+spec.Sink, "OTEL_EXPORTER_OTLP_PROTOCOL=grpc", "OTEL_LOGS_EXPORTER=none")
+	}
+	if spec.Dead { // nobody will take what is flushed at the end
+		env = append(env, "SHUTDOWN_TIMEOUT=3s")
+	}
+	return env
 }
 
 // startAguada runs the App as its Main would, in the environment of the

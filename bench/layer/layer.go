@@ -35,7 +35,8 @@ type Spec struct {
 	Algorithm string
 	// Traces is the share of requests that is traced.
 	Traces float64
-	// Sink is host:port of the OTLP receiver.
+	// Sink is host:port of the OTLP receiver; empty means, for Aguada, that
+	// nothing is exported.
 	Sink string
 	// Dir holds what Prepare wrote.
 	Dir string

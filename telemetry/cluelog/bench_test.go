@@ -29,7 +29,7 @@ func TestAnIdleRequestAllocatesNothing(t *testing.T) {
 	leases := telemetry.NewLeases(telemetry.LeasesConfig{Audit: func(telemetry.LeaseEvent) {}})
 	c := &call{Context: clue.BaseContext(context.Background())}
 	if n := testing.AllocsPerRun(100, func() {
-		leases.Apply(&c.scope, "orders", "create", "ann")
+		leases.Apply(&c.scope, "orders", "create", telemetry.Caller{Subject: "ann"})
 		if clue.Context(c) != context.Context(c) {
 			t.Fatal("another context")
 		}
@@ -45,7 +45,7 @@ func BenchmarkIdle(b *testing.B) {
 	c := &call{Context: clue.BaseContext(context.Background())}
 	b.ReportAllocs()
 	for b.Loop() {
-		leases.Apply(&c.scope, "orders", "create", "ann")
+		leases.Apply(&c.scope, "orders", "create", telemetry.Caller{Subject: "ann"})
 		_ = clue.Context(c)
 		c.scope.Show()
 	}

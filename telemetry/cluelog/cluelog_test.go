@@ -261,7 +261,7 @@ func TestLogLevelLeases(t *testing.T) {
 	for _, who := range []string{"bob", "ann"} {
 		ctx, s := j.request(who)
 		log.Infof(ctx, "before of %s", who)
-		j.leases.Apply(s, "orders", "create", who)
+		j.leases.Apply(s, "orders", "create", telemetry.Caller{Subject: who})
 		ctx = j.clue.Context(ctx)
 		log.Debugf(ctx, "debug of %s", who)
 		log.Infof(ctx, "info of %s", who)

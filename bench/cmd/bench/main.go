@@ -2,7 +2,7 @@
 // by side in one run: net/http by hand, Goa, Goa with Clue as the page
 // "Production" of Goa's documentation wires them, and Aguada with everything on.
 //
-//	go run ./cmd/bench                      two tables, in less than two minutes
+//	go run ./cmd/bench                      three tables, in two minutes
 //	go run ./cmd/bench -json                the same as JSON
 //	go run ./cmd/bench -rounds 5 -rate 0    sooner
 //
@@ -49,10 +49,11 @@ func command(ctx context.Context, args []string, stdin io.Reader, stdout, stderr
 	flags.DurationVar(&o.Saturated, "saturated", 600*time.Millisecond, "how long a layer's turn of saturating load over loopback lasts; 0 leaves it out")
 	flags.IntVar(&o.Rate, "rate", 2000, "requests per second of the load at a fixed rate; 0 leaves it out")
 	flags.DurationVar(&o.Paced, "paced", 700*time.Millisecond, "how long a layer's turn of load at the fixed rate lasts")
+	flags.DurationVar(&o.Delivery, "delivery", 150*time.Millisecond, "how long a turn of the comparison of telemetry's receivers lasts; 0 leaves it out")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	if flags.NArg() > 0 || o.Rounds < 1 || o.Duration <= 0 || o.Saturated < 0 || o.Rate < 0 || o.Rate > 100_000 || o.Paced <= 0 {
+	if flags.NArg() > 0 || o.Rounds < 1 || o.Duration <= 0 || o.Saturated < 0 || o.Rate < 0 || o.Rate > 100_000 || o.Paced <= 0 || o.Delivery < 0 {
 		flags.Usage()
 		return fmt.Errorf("read command line: a value is out of range, or an argument is no flag")
 	}

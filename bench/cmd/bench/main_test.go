@@ -183,7 +183,7 @@ func TestEverythingIsOn(t *testing.T) {
 var lastLine = regexp.MustCompile(`^everything on: [+-]\d+ allocations, ×\d+\.\d\d of Goa \(POST\)$`)
 
 func TestCommand(t *testing.T) {
-	quick := []string{"-rounds", "1", "-duration", "5ms", "-saturated", "20ms", "-rate", "200", "-paced", "50ms"}
+	quick := []string{"-rounds", "1", "-duration", "5ms", "-saturated", "20ms", "-rate", "200", "-paced", "50ms", "-delivery", "20ms"}
 	run := func(args ...string) *bytes.Buffer {
 		t.Helper()
 		var out bytes.Buffer
@@ -205,6 +205,14 @@ func TestCommand(t *testing.T) {
 	var r Report
 	if err := json.NewDecoder(run("-json")).Decode(&r); err != nil {
 		t.Fatal(err)
+	}
+	if len(r.Deliveries) != len(receivers("", "", "")) {
+		t.Errorf("%d receivers are compared", len(r.Deliveries))
+	}
+	for _, d := range r.Deliveries {
+		if d.Post.Rate <= 0 || d.Get.Rate <= 0 || d.Post.CPURate <= 0 || d.Get.CPURate <= 0 || !strings.Contains(text, d.Title) {
+			t.Errorf("%s: a figure is missing: %+v", d.Name, d)
+		}
 	}
 	for _, row := range r.Rows {
 		for _, f := range []Figures{row.Post, row.Get} {

@@ -25,6 +25,8 @@ type Report struct {
 	Duration  time.Duration
 	Rate      int
 	Rows      []*Row
+	// Deliveries compare receivers of telemetry; the first is one that is there.
+	Deliveries []*Delivery
 }
 
 // Row is what was measured of a layer.
@@ -160,6 +162,7 @@ func (r *Report) Print(w io.Writer) error {
 	r.table(out, []string{"µs", "×Goa", "allocs", "p50", "p99"}, func(f *Figures) []string {
 		return []string{micro(f.LoopbackCPU), times(f.LoopbackRatio), fmt.Sprintf("%.0f", f.LoopbackAllocs), milli(f.P50), milli(f.P99)}
 	})
+	r.deliveries(out)
 	r.sentences(out)
 	return out.Flush()
 }

@@ -23,6 +23,7 @@ type Options struct {
 	Saturated time.Duration // of a turn of saturating load; 0: none
 	Rate      int           // of the load at a fixed rate; 0: none
 	Paced     time.Duration
+	Delivery  time.Duration // of a turn that compares receivers of telemetry; 0: none
 	Pin       bool
 	Log       io.Writer // progress, and what layers complain of
 }
@@ -90,6 +91,11 @@ func Run(ctx context.Context, o Options) (report *Report, err error) {
 	if err != nil {
 		return nil, err
 	}
+	silent, err := digHole(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, silent.Close()) }()
 	place := pin(ctx, o.Pin)
 	b := &bench{Options: o, report: newReport(o, place)}
 	defer func() {
@@ -112,7 +118,12 @@ func Run(ctx context.Context, o Options) (report *Report, err error) {
 	if err := errors.Join(b.direct(), b.loopback(ctx)); err != nil {
 		return nil, err
 	}
-	return b.report, b.settle(s)
+	err = b.settle(s)
+	if err == nil && o.Delivery > 0 {
+		err = b.deliver(ctx, receivers(s.Addr, silent.Addr().String(), dead), dir, place.layers)
+	}
+	b.report.deriveDeliveries()
+	return b.report, err
 }
 
 // deadAddr returns an address on which nobody listens.

@@ -10,7 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/XSAM/otelsql"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
@@ -41,6 +40,11 @@ func openPostgres(ctx context.Context, text string, cfg Config) (_ *Store, err e
 	if err != nil {
 		return nil, fmt.Errorf("open database: %w", err)
 	}
+	w, err := newWatch(cfg, semconv.DBSystemNamePostgreSQL, semconv.DBNamespace(pc.ConnConfig.Database),
+		semconv.ServerAddress(pc.ConnConfig.Host), semconv.ServerPort(int(pc.ConnConfig.Port)))
+	if err != nil {
+		return nil, fmt.Errorf("open database: %w", err)
+	}
 	if err := migratePostgres(ctx, pc); err != nil {
 		return nil, failed(ctx, "migrate database", err)
 	}
@@ -48,12 +52,8 @@ func openPostgres(ctx context.Context, text string, cfg Config) (_ *Store, err e
 	if err != nil {
 		return nil, failed(ctx, "open database", err)
 	}
-	watch := observed(cfg, semconv.DBSystemNamePostgreSQL, semconv.DBNamespace(pc.ConnConfig.Database),
-		semconv.ServerAddress(pc.ConnConfig.Host), semconv.ServerPort(int(pc.ConnConfig.Port)))
-	// What stdlib.OpenDBFromPool does, with spans: connections wait in the pool.
-	db := otelsql.OpenDB(stdlib.GetPoolConnector(pool), watch...)
-	db.SetMaxIdleConns(0)
-	s := &Store{write: db, read: db, stmt: newStatements(db, db)}
+	db := stdlib.OpenDBFromPool(pool)
+	s := &Store{write: db, read: db, watch: w, stmt: newStatements(w, db, db)}
 	forget, err := observePool(cfg.Meter, pool)
 	s.release = func() error { forget(); pool.Close(); return nil }
 	if err == nil {

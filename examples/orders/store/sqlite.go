@@ -12,7 +12,6 @@ import (
 	"runtime"
 	"strings"
 
-	"github.com/XSAM/otelsql"
 	"github.com/pressly/goose/v3"
 	semconv "go.opentelemetry.io/otel/semconv/v1.40.0"
 	_ "modernc.org/sqlite" // the driver "sqlite"
@@ -27,13 +26,15 @@ func openSQLite(ctx context.Context, url string, cfg Config) (_ *Store, err erro
 		return nil, fmt.Errorf("open database: %w", err)
 	}
 	s := &Store{}
+	if s.watch, err = newWatch(cfg, semconv.DBSystemNameSQLite); err != nil {
+		return nil, err
+	}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.Close())
 		}
 	}()
-	watch := observed(cfg, semconv.DBSystemNameSQLite)
-	if s.write, err = otelsql.Open("sqlite", dsn(file, "_txlock=immediate"), watch...); err != nil {
+	if s.write, err = sql.Open("sqlite", dsn(file, "_txlock=immediate")); err != nil {
 		return nil, fmt.Errorf("open database %s: %w", file, err)
 	}
 	s.write.SetMaxOpenConns(1)
@@ -43,13 +44,13 @@ func openSQLite(ctx context.Context, url string, cfg Config) (_ *Store, err erro
 	if err := migrateSQLite(ctx, s.write); err != nil {
 		return nil, fmt.Errorf("migrate database %s: %w", file, err)
 	}
-	if s.read, err = otelsql.Open("sqlite", dsn(file, "_pragma=query_only(1)"), watch...); err != nil {
+	if s.read, err = sql.Open("sqlite", dsn(file, "_pragma=query_only(1)")); err != nil {
 		return nil, fmt.Errorf("open database %s: %w", file, err)
 	}
 	readers := max(4, runtime.GOMAXPROCS(0))
 	s.read.SetMaxOpenConns(readers)
 	s.read.SetMaxIdleConns(readers)
-	s.stmt = newStatements(s.write, s.read)
+	s.stmt = newStatements(s.watch, s.write, s.read)
 	if err := s.stmt.prepare(ctx); err != nil {
 		return nil, fmt.Errorf("open database %s: %w", file, err)
 	}

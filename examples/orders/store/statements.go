@@ -55,39 +55,53 @@ type query struct{ summary, text string }
 // statement is a query on a database.
 type statement struct {
 	query
+	op *operation
 	db *sql.DB
 	// prepared is nil for PostgreSQL, whose driver prepares by itself, for each
 	// connection: connections come and go, and their statements with them.
 	prepared *sql.Stmt
 }
 
-func (s *statement) rows(ctx context.Context, args ...any) (*sql.Rows, error) {
+func (s *statement) rows(ctx context.Context, args ...any) (*rows, error) {
+	w := s.op.start(ctx)
+	var found *sql.Rows
+	var err error
 	if s.prepared == nil {
-		return s.db.QueryContext(ctx, s.text, args...)
+		found, err = s.db.QueryContext(w.ctx, s.text, args...) //nolint:rowserrcheck // who reads them checks
+	} else {
+		found, err = s.prepared.QueryContext(w.ctx, args...) //nolint:rowserrcheck // who reads them checks
 	}
-	return s.prepared.QueryContext(ctx, args...)
+	if err != nil {
+		w.end(err)
+		return nil, err
+	}
+	return &rows{found, w}, nil
 }
 
-func (s *statement) row(ctx context.Context, args ...any) *sql.Row {
+func (s *statement) row(ctx context.Context, args ...any) row {
+	w := s.op.start(ctx)
 	if s.prepared == nil {
-		return s.db.QueryRowContext(ctx, s.text, args...)
+		return row{s.db.QueryRowContext(w.ctx, s.text, args...), w}
 	}
-	return s.prepared.QueryRowContext(ctx, args...)
+	return row{s.prepared.QueryRowContext(w.ctx, args...), w}
 }
 
-func (s *statement) rowIn(ctx context.Context, tx *sql.Tx, args ...any) *sql.Row {
+func (s *statement) rowIn(ctx context.Context, tx *sql.Tx, args ...any) row {
+	w := s.op.start(ctx)
 	if s.prepared == nil {
-		return tx.QueryRowContext(ctx, s.text, args...)
+		return row{tx.QueryRowContext(w.ctx, s.text, args...), w}
 	}
-	return tx.StmtContext(ctx, s.prepared).QueryRowContext(ctx, args...)
+	return row{tx.StmtContext(w.ctx, s.prepared).QueryRowContext(w.ctx, args...), w}
 }
 
 func (s *statement) execIn(ctx context.Context, tx *sql.Tx, args ...any) (err error) {
+	w := s.op.start(ctx)
+	defer func() { w.end(err) }()
 	if s.prepared == nil {
-		_, err = tx.ExecContext(ctx, s.text, args...)
+		_, err = tx.ExecContext(w.ctx, s.text, args...)
 		return err
 	}
-	_, err = tx.StmtContext(ctx, s.prepared).ExecContext(ctx, args...)
+	_, err = tx.StmtContext(w.ctx, s.prepared).ExecContext(w.ctx, args...)
 	return err
 }
 
@@ -103,8 +117,8 @@ type statements struct {
 }
 
 // newStatements returns the statements on a writing and a reading database.
-func newStatements(write, read *sql.DB) statements {
-	in := func(db *sql.DB, q query) *statement { return &statement{query: q, db: db} }
+func newStatements(w *watch, write, read *sql.DB) statements {
+	in := func(db *sql.DB, q query) *statement { return &statement{query: q, op: w.operation(q), db: db} }
 	return statements{
 		insertOrder: in(write, insertOrder), insertItem: in(write, insertItem), insertItems: in(write, insertItems),
 		countOrder: in(write, countOrder), cancel: in(write, cancelOrder), countCancel: in(write, countCancel),

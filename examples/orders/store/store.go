@@ -83,6 +83,7 @@ var migrations embed.FS
 type Store struct {
 	write, read *sql.DB // the same where the database has many writers
 	stmt        statements
+	watch       *watch
 	release     func() error // what is to be closed after both; may be nil
 }
 
@@ -158,8 +159,10 @@ const commitTimeout = 2 * time.Second
 // cut a commit in the middle, of which nobody could tell whether it happened.
 // Waiting for a connection and the statements obey the call's context.
 func (s *Store) transact(ctx context.Context, do func(*sql.Tx) error) error {
-	conn, err := s.write.Conn(ctx)
+	begin := s.watch.begin.start(ctx) // waiting for a connection is part of it
+	conn, err := s.write.Conn(begin.ctx)
 	if err != nil {
+		begin.end(err)
 		return err
 	}
 	defer func() { _ = conn.Close() }() // it goes back to its pool
@@ -167,6 +170,7 @@ func (s *Store) transact(ctx context.Context, do func(*sql.Tx) error) error {
 	defer end()
 	defer context.AfterFunc(ctx, func() { time.AfterFunc(commitTimeout, end) })()
 	tx, err := conn.BeginTx(own, nil)
+	begin.end(err)
 	if err != nil {
 		return err
 	}
@@ -174,20 +178,25 @@ func (s *Store) transact(ctx context.Context, do func(*sql.Tx) error) error {
 		err = ctx.Err()
 	}
 	if err == nil {
+		commit := s.watch.commit.start(ctx)
 		err = tx.Commit()
+		commit.end(err)
+		if err == nil {
+			return nil
+		}
 	}
-	if err != nil {
-		return errors.Join(err, rollback(tx))
-	}
-	return nil
+	return errors.Join(err, s.rollback(ctx, tx))
 }
 
 // rollback ends a transaction; one that has ended already is no error.
-func rollback(tx *sql.Tx) error {
-	if err := tx.Rollback(); err != nil && !errors.Is(err, sql.ErrTxDone) {
-		return err
+func (s *Store) rollback(ctx context.Context, tx *sql.Tx) error {
+	w := s.watch.rollback.start(ctx)
+	err := tx.Rollback()
+	if errors.Is(err, sql.ErrTxDone) {
+		err = nil
 	}
-	return nil
+	w.end(err)
+	return err
 }
 
 // attempts is how often something that may be repeated is done at most.

@@ -3,11 +3,13 @@ package store
 import (
 	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
@@ -54,14 +56,15 @@ func TestSpans(t *testing.T) {
 			if span.Name() == "root" {
 				continue
 			}
-			if span.Name() != "connect" {
-				names = append(names, span.Name())
-			}
+			names = append(names, span.Name())
 			if span.SpanContext().TraceID() != root.SpanContext().TraceID() {
 				t.Errorf("%s is in another trace", span.Name())
 			}
 			if span.Status().Code == codes.Error {
 				failures++
+				if set := attribute.NewSet(span.Attributes()...); !set.HasValue("error.type") || !set.HasValue("db.response.status_code") {
+					t.Errorf("the failed span does not say why: %v", span.Attributes())
+				}
 			}
 			if text := fmt.Sprint(span.Name(), span.Attributes(), span.Events(), span.Status()); strings.Contains(text, "secret") || strings.Contains(text, second.ID) || strings.Contains(text, "4242") {
 				t.Errorf("a value is in a span: %s", text)
@@ -89,10 +92,17 @@ func measured(t *testing.T, reader *sdkmetric.ManualReader, pooled bool) {
 	if err := reader.Collect(t.Context(), &all); err != nil {
 		t.Fatal(err)
 	}
-	found := map[string]bool{}
+	found, failed := map[string]bool{}, uint64(0)
 	for _, scope := range all.ScopeMetrics {
 		for _, m := range scope.Metrics {
 			found[m.Name] = true
+			if h, ok := m.Data.(metricdata.Histogram[float64]); ok {
+				for _, p := range h.DataPoints {
+					if p.Attributes.HasValue("error.type") {
+						failed += p.Count
+					}
+				}
+			}
 			if text := fmt.Sprint(m.Data); strings.Contains(text, "secret") {
 				t.Errorf("a value is in a metric: %s", text)
 			}
@@ -100,5 +110,33 @@ func measured(t *testing.T, reader *sdkmetric.ManualReader, pooled bool) {
 	}
 	if !found["db.client.operation.duration"] || found["db.client.connection.count"] != pooled || found["db.client.connection.max"] != pooled {
 		t.Errorf("metrics %v", found)
+	}
+	if failed != 1 {
+		t.Errorf("%d operations failed, want 1", failed)
+	}
+}
+
+// What is not traced costs next to nothing to watch.
+func TestWatchingIsCheap(t *testing.T) {
+	tracer := sdktrace.NewTracerProvider(sdktrace.WithSampler(sdktrace.NeverSample())).Tracer("test")
+	meter := sdkmetric.NewMeterProvider(sdkmetric.WithReader(sdkmetric.NewManualReader())).Meter("test")
+	cost := func(cfg Config) float64 {
+		s, err := Open(t.Context(), "sqlite:"+filepath.Join(t.TempDir(), "x.db"), cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = s.Close() })
+		ctx, span := tracer.Start(t.Context(), "root")
+		defer span.End()
+		return testing.AllocsPerRun(200, func() {
+			if err := s.Insert(ctx, sample("alice")); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+	if plain, watched := cost(Config{}), cost(Config{Tracer: tracer, Meter: meter}); watched > plain+5 {
+		t.Errorf("an insert allocates %.0f times, and %.0f when it is watched", plain, watched)
+	} else {
+		t.Logf("an insert allocates %.0f times, and %.0f when it is watched", plain, watched)
 	}
 }
