@@ -46,7 +46,10 @@ func (src *sources) contract(s *goaexpr.ServiceExpr) (policy.Service, error) {
 		errs = append(errs, err)
 	}
 	if data != nil {
-		c.Methods = append(c.Methods, fileServers(data)...)
+		for _, f := range fileServers(data) {
+			errs = append(errs, corsPolicy(&f, src.root, expr.Root.ServiceCORS(s)))
+			c.Methods = append(c.Methods, f)
+		}
 		extra, err := extraEndpoints(data)
 		c.Methods = append(c.Methods, extra...)
 		errs = append(errs, err)
@@ -101,6 +104,13 @@ func (src *sources) method(m *goaexpr.MethodExpr, ep *goaexpr.HTTPEndpointExpr, 
 	pm.HasResult = pm.Kind == policy.Unary && e.Method.Result != ""
 	pm.Consumes = consumes(src.root.API.HTTP, ep, pm)
 	pm.Produces = produces(src.root.API.HTTP, ep, pm)
+	pm.RequestHeaders, pm.ResponseHeaders = headers(pm, e)
+	if err := bodyPolicy(&pm, m, eff); err != nil {
+		return pm, err
+	}
+	if err := corsPolicy(&pm, src.root, eff.CORS); err != nil {
+		return pm, err
+	}
 	if pm.Kind == policy.Unary {
 		pm.Example = newExample(src.root.API, ep, pm)
 	}

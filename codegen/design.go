@@ -58,7 +58,7 @@ func newDesign(genpkg string, root *goaexpr.RootExpr, files []*goacodegen.File, 
 		}
 	}
 	mergePreflights(d.Contract)
-	errs = append(errs, checkRoutes(d.Contract), checkFields(d.Services))
+	errs = append(errs, checkRoutes(d.Contract), checkPreflights(d.Contract), checkFields(d.Services))
 	d.Contract.Schemes = usedSchemes(root, d.Contract)
 	d.Imports = src.names.imports
 	slices.Sort(d.AuthKinds)

@@ -35,7 +35,7 @@ func TestGeneratedCode(t *testing.T) {
 	for name, design := range map[string]func(){
 		"blank": designs.Blank, "shop": designs.Shop, "late": designs.Late, "streams": designs.Streams, "files": designs.FileServers,
 		"transfer": designs.Transfer, "interceptors": designs.Interceptors, "names": designs.Names, "redaction": designs.Redaction,
-		"types": designs.Types,
+		"types": designs.Types, "strict": designs.Strict, "pages": designs.Pages, "flows": designs.Flows,
 	} {
 		if err := expr.Evaluate(design); err != nil {
 			t.Fatal(err)
@@ -172,6 +172,17 @@ var _ = Service("b", func() {
 	Method("post", func() { HTTP(func() { POST("/shared"); POST("/b") }) })
 	Files("/file", "file.txt")
 })
+
+var jwt = JWTSecurity("jwt")
+
+var _ = Service("guarded", func() {
+	Security(jwt)
+	cors.Origin("https://example.com", func() { cors.Methods("POST"); cors.Expose("X-Time"); cors.Credentials() })
+	Method("post", func() {
+		Payload(func() { Token("token", String); Attribute("name", String); Required("token") })
+		HTTP(func() { POST("/guarded"); Response(StatusNoContent) })
+	})
+})
 `))
 	if out, err := command(dir, "get", "goa.design/plugins/v3@v3.30.0", "goa.design/goa/v3@v3.30.0"); err != nil {
 		t.Fatalf("%v\n%s", err, out)
@@ -192,16 +203,55 @@ var _ = Service("b", func() {
 			t.Errorf("contract.json lacks %s:\n%s", want, contract)
 		}
 	}
-	if n := strings.Count(string(contract), `"OPTIONS"`); n != 3 {
-		t.Errorf("%d preflights, want one each for /shared, /b and /file:\n%s", n, contract)
+	if n := strings.Count(string(contract), `"OPTIONS"`); n != 4 {
+		t.Errorf("%d preflights, want one each for /shared, /b, /file and /guarded:\n%s", n, contract)
 	}
 	addTests(t, filepath.Join(dir, "gen", "production"))
+	write(t, filepath.Join(dir, "gen", "production", "plugin_test.go"), []byte(pluginTest))
 	for _, args := range [][]string{{"build", "./..."}, {"test", "./gen/production"}} {
 		if out, err := command(dir, args...); err != nil {
 			t.Errorf("go %v: %v\n%s", args, err, out)
 		}
 	}
 }
+
+// pluginTest shows that pages of the plugin's origins, and no others, may read
+// a refusal, which its own handlers never see.
+const pluginTest = `package production
+
+import (
+	"errors"
+	"net/http/httptest"
+	"testing"
+
+	"github.com/aguada-dev/aguada/auth"
+	"github.com/aguada-dev/aguada/transport"
+
+	"example.com/shop/gen/a"
+	"example.com/shop/gen/b"
+	"example.com/shop/gen/guarded"
+)
+
+func TestRefusalOfPlugin(t *testing.T) {
+	h, err := transport.New(transport.Config{Contract: contract, Verifiers: auth.Verifiers{"jwt": refuse{}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &Services{A: struct{ a.Service }{}, B: struct{ b.Service }{}, Guarded: struct{ guarded.Service }{}}
+	if err := errors.Join(mountA(h, s), mountB(h, s), mountGuarded(h, s), h.Ready()); err != nil {
+		t.Fatal(err)
+	}
+	for origin, want := range map[string]string{"https://example.com": "https://example.com", "https://evil.example": ""} {
+		r := httptest.NewRequest("POST", "/guarded", nil)
+		r.Header.Set("Origin", origin)
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		if w.Code != 401 || w.Header().Get("Access-Control-Allow-Origin") != want || want != "" && w.Header().Get("Access-Control-Expose-Headers") != "X-Time" {
+			t.Errorf("%s: %d %v", origin, w.Code, w.Header())
+		}
+	}
+}
+`
 
 // TestGoaExample runs goa gen and goa example and compiles what they leave.
 func TestGoaExample(t *testing.T) {

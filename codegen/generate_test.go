@@ -34,11 +34,16 @@ var cases = map[string]func(){
 	"types":        designs.Types,
 	"examples":     designs.Examples,
 	"noexamples":   designs.NoExamples,
+	"strict":       designs.Strict,
+	"pages":        designs.Pages,
+	"flows":        designs.Flows,
 	// refused
-	"rpconly":      designs.RPCOnly,
-	"fieldclash":   designs.FieldClash,
-	"routeclash":   designs.RouteClash,
-	"secretformat": designs.SecretFormat,
+	"strictnothing": designs.StrictNothing,
+	"anypage":       designs.AnyPage,
+	"rpconly":       designs.RPCOnly,
+	"fieldclash":    designs.FieldClash,
+	"routeclash":    designs.RouteClash,
+	"secretformat":  designs.SecretFormat,
 }
 
 func TestGolden(t *testing.T) {
@@ -55,6 +60,7 @@ func TestOpenAPI(t *testing.T) {
 	}
 	r := run(t, designs.Late)
 	golden(t, "openapi", r.render(t, documents))
+	golden(t, "openapi-strict", run(t, designs.Strict).render(t, documents))
 	golden(t, "openapi-shop", run(t, designs.Shop).render(t, func(path string) bool { return path == "gen/http/openapi3.yaml" }))
 }
 
@@ -80,6 +86,7 @@ func cors(verb, name string, paths ...string) plugin {
 func TestOtherPlugins(t *testing.T) {
 	golden(t, "plugin-cors", run(t, designs.Shop, cors("OPTIONS", "CORS", "/orders", "/users/{id}")).render(t, ours))
 	golden(t, "plugin-unknown", run(t, designs.Blank, cors("GET", "Debug", "/debug")).render(t, ours))
+	golden(t, "plugin-both", run(t, designs.Pages, cors("OPTIONS", "CORS", "/open", "/pages/{other}", "/elsewhere")).render(t, ours))
 	golden(t, "plugin-nocors", run(t, designs.Blank, cors("GET", "CORS", "/cors")).render(t, ours))
 }
 

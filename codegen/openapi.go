@@ -36,7 +36,7 @@ func restrictsBody(m *policy.Method) bool { return len(m.Consumes) > 0 && m.Cons
 func hasDeadline(m *policy.Method) bool   { return m.Deadline > 0 }
 
 // completeOpenAPI adds the answers of the chassis to the OpenAPI 3 documents
-// among files. What the design declares itself stays.
+// among files, and closes strict bodies. What the design declares itself stays.
 func completeOpenAPI(c *policy.Contract, files []*goacodegen.File) {
 	methods := make(map[string]*policy.Method)
 	for i := range c.Services {
@@ -60,26 +60,22 @@ func completeOpenAPI(c *policy.Contract, files []*goacodegen.File) {
 }
 
 func completeDocument(doc *openapiv3.OpenAPI, methods map[string]*policy.Method) {
-	for p, item := range doc.Paths {
-		for verb, op := range map[string]*openapiv3.Operation{
-			"GET": item.Get, "HEAD": item.Head, "POST": item.Post, "PUT": item.Put, "PATCH": item.Patch,
-			"DELETE": item.Delete, "OPTIONS": item.Options, "TRACE": item.Trace, "CONNECT": item.Connect,
-		} {
-			m := methods[verb+" "+p]
-			if op == nil || m == nil {
-				continue
-			}
-			for _, a := range answers {
-				status := strconv.Itoa(a.status)
-				if _, declared := op.Responses[status]; !declared && a.given(m) {
-					if op.Responses == nil {
-						op.Responses = make(map[string]*openapiv3.ResponseRef)
-					}
-					op.Responses[status] = a.ref(doc)
+	eachOperation(doc, func(key string, op *openapiv3.Operation) {
+		m := methods[key]
+		if m == nil {
+			return
+		}
+		for _, a := range answers {
+			status := strconv.Itoa(a.status)
+			if _, declared := op.Responses[status]; !declared && a.given(m) {
+				if op.Responses == nil {
+					op.Responses = make(map[string]*openapiv3.ResponseRef)
 				}
+				op.Responses[status] = a.ref(doc)
 			}
 		}
-	}
+	})
+	closeBodies(doc, methods)
 }
 
 // ref returns a reference to the answer, which it adds to doc.

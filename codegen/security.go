@@ -121,6 +121,12 @@ func newScheme(s *goaexpr.SchemeExpr) policy.Scheme {
 	scheme := policy.Scheme{Name: s.SchemeName, Kind: schemeKinds[s.Kind]}
 	for _, sc := range s.Scopes {
 		scheme.Scopes = append(scheme.Scopes, sc.Name)
+		if sc.Description != "" {
+			if scheme.ScopeDescriptions == nil {
+				scheme.ScopeDescriptions = make(map[string]string)
+			}
+			scheme.ScopeDescriptions[sc.Name] = sc.Description
+		}
 	}
 	slices.Sort(scheme.Scopes)
 	for _, f := range s.Flows {

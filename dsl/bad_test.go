@@ -305,6 +305,119 @@ var badCases = []golden{
 			})
 		})
 	}},
+	{"sensitive-whole-unnamed", func() {
+		Service("orders", func() {
+			Method("nested", func() {
+				Payload(ArrayOf(ArrayOf(String, func() { Sensitive() })))
+			})
+			Method("stream", func() {
+				StreamingPayload(ArrayOf(String, func() { Sensitive() }))
+				StreamingResult(MapOf(String, ArrayOf(String, func() { Sensitive() })))
+			})
+		})
+	}},
+	{"sensitive-whole-unnamed-maps", func() {
+		Service("orders", func() {
+			Method("keys", func() {
+				Result(MapOf(String, Int, func() {
+					Key(func() { Sensitive() })
+				}))
+			})
+			Method("values", func() {
+				Payload(MapOf(String, String, func() {
+					Elem(func() { Sensitive() })
+				}))
+			})
+		})
+	}},
+	{"strict-body-top-level", func() {
+		StrictBody()
+		NoStrictBody()
+		CORSOrigins("https://shop.example")
+		CORSCredentials()
+		NoCORS()
+	}},
+	{"strict-body", func() {
+		API("shop", func() {
+			NoStrictBody()
+			StrictBody()
+			StrictBody()
+		})
+		Service("orders", func() {
+			StrictBody()
+			NoStrictBody()
+			Method("create", func() {
+				Payload(func() {
+					StrictBody()
+					Attribute("a", String, func() { NoStrictBody() })
+				})
+				HTTP(func() {
+					POST("/")
+					StrictBody()
+				})
+			})
+		})
+	}},
+	{"cors-origins", inMethod(func() {
+		CORSOrigins()
+		CORSOrigins("")
+		CORSOrigins("null")
+		CORSOrigins("shop.example")
+		CORSOrigins("//shop.example")
+		CORSOrigins("https://")
+		CORSOrigins("https://*.shop.example")
+		CORSOrigins("https://shop.example/")
+		CORSOrigins("https://shop.example/path")
+		CORSOrigins("https://shop.example?q")
+		CORSOrigins("https://shop.example#f")
+		CORSOrigins("https://me@shop.example")
+		CORSOrigins("https://Shop.example")
+		CORSOrigins("HTTPS://shop.example")
+		CORSOrigins("https://shop.example:443")
+		CORSOrigins("http://shop.example:80")
+		CORSOrigins("https://shop.example:")
+		CORSOrigins("https://münchen.example")
+		CORSOrigins("https://shop.example https://other.example")
+		CORSOrigins("https://shop.example,https://other.example")
+		CORSOrigins("https://a.example", "https://a.example")
+		CORSOrigins("*", "https://a.example")
+		CORSOrigins("mailto:me")
+		CORSOrigins("https://[::1")
+		CORSOrigins("https://shop.example\n")
+	})},
+	{"cors-places", func() {
+		API("shop", func() {
+			NoCORS()
+			CORSOrigins("https://shop.example")
+			CORSOrigins("https://shop.example")
+		})
+		Service("orders", func() {
+			CORSOrigins("https://shop.example")
+			NoCORS()
+			Method("create", func() {
+				Payload(func() { CORSOrigins("https://shop.example") })
+			})
+		})
+	}},
+	{"cors-credentials", func() {
+		API("shop", func() {
+			CORSCredentials()
+		})
+		Service("orders", func() {
+			CORSOrigins("https://shop.example")
+			Method("create", func() {
+				CORSCredentials() // the origins are the service's
+			})
+			Method("any", func() {
+				CORSOrigins("*")
+				CORSCredentials()
+			})
+			Method("none", func() {
+				NoCORS()
+				CORSCredentials()
+			})
+		})
+	}},
 	{"beside-goas-own-errors", inMethod(func() {
 		Deadline("5x")
 		Payload(func() {

@@ -32,8 +32,8 @@
 //
 // # Levels
 //
-// Deadline, MaxBody, MaxInFlight and Audit may be declared by an API, a Service
-// and a Method. The nearest declaration wins: the method's, then the service's,
+// Deadline, MaxBody, MaxInFlight, Audit, StrictBody, CORSOrigins and
+// CORSCredentials may be declared by an API, a Service and a Method. The nearest declaration wins: the method's, then the service's,
 // then the API's. A design that declares nothing still gets every default,
 // through a blank import of this package:
 //

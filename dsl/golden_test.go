@@ -75,6 +75,12 @@ func contract(t *testing.T, design func()) string {
 			e := expr.Root.Method(m)
 			fmt.Fprintf(&b, "  %s: deadline %s, body %d B, in flight %d, audit %t\n",
 				m.Name, mustText(t, e.Deadline), e.MaxBody, e.MaxInFlight, e.Audit)
+			if e.StrictBody != nil {
+				b.WriteString("    strict body\n")
+			}
+			if c := e.CORS; c != nil {
+				fmt.Fprintf(&b, "    origins %q, credentials %t\n", c.Value.Origins, c.Value.Credentials)
+			}
 			sensitive(&b, "payload", m.Payload, nil)
 			sensitive(&b, "result", m.Result, nil)
 			for _, e := range slices.Concat(m.Errors, s.Errors) {

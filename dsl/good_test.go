@@ -280,6 +280,37 @@ var goodCases = []golden{
 			})
 		})
 	}},
+	{"strict-body", func() {
+		API("shop", func() { StrictBody() })
+		Service("orders", func() {
+			Method("create", func() {})
+			Method("import", func() { NoStrictBody() })
+		})
+		Service("users", func() {
+			NoStrictBody()
+			Method("create", func() { StrictBody() })
+			Method("list", func() {})
+		})
+	}},
+	{"cors", func() {
+		API("shop", func() {
+			CORSOrigins("https://shop.example", "http://localhost:3000", "https://xn--mnchen-3ya.example", "http://[::1]:8080", "capacitor://localhost")
+			CORSCredentials()
+		})
+		Service("orders", func() {
+			Method("create", func() {})
+			Method("import", func() { NoCORS() })
+			Method("public", func() { CORSOrigins("*") }) // without the API's credentials
+		})
+		Service("internal", func() {
+			NoCORS()
+			Method("list", func() {})
+			Method("shared", func() {
+				CORSOrigins("https://admin.example")
+				CORSCredentials()
+			})
+		})
+	}},
 	{"sensitive-recursive", func() {
 		Type("Node", func() {
 			Attribute("secret", String, func() { Sensitive() })

@@ -22,13 +22,22 @@ func TestNames(t *testing.T) {
 	if len(goas) < 100 {
 		t.Fatalf("found only %d names in Goa's dsl", len(goas))
 	}
+	out, err = exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "goa.design/plugins/v3").Output()
+	plugins := map[string]bool{"Origin": true, "Methods": true, "Expose": true, "Headers": true, "MaxAge": true, "Credentials": true}
+	if dir := strings.TrimSpace(string(out)); err == nil && dir != "" { // where it is at hand, Goa's CORS plugin speaks for itself
+		plugins, _ = exported(t, filepath.Join(dir, "cors", "dsl"))
+	}
 	ours, docs := exported(t, ".")
 	for name := range ours {
+		if plugins[name] {
+			t.Errorf("%s is also exported by the dsl of Goa's CORS plugin", name)
+		}
 		if goas[name] {
 			t.Errorf("%s is also exported by Goa's dsl", name)
 		}
 	}
-	for _, name := range []string{"Deadline", "MaxBody", "MaxInFlight", "Audit", "NoAudit", "DependsOn", "Sensitive"} {
+	for _, name := range []string{"Deadline", "MaxBody", "MaxInFlight", "Audit", "NoAudit", "DependsOn", "Sensitive",
+		"StrictBody", "NoStrictBody", "CORSOrigins", "CORSCredentials", "NoCORS"} {
 		if !ours[name] {
 			t.Errorf("%s is not exported", name)
 		}

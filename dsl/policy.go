@@ -152,11 +152,8 @@ func Audit() {
 //	})
 func NoAudit() {
 	c := newCall("NoAudit()")
-	switch e := eval.Current().(type) {
-	case *goaexpr.ServiceExpr, *goaexpr.MethodExpr:
-		set(c, &expr.Root.Policy(e).Audit, false)
-	default:
-		c.misplaced("NoAudit", "a Service or a Method, which alone inherit an Audit")
+	if p := c.inherited("NoAudit", "an Audit"); p != nil {
+		set(c, &p.Audit, false)
 	}
 }
 

@@ -55,7 +55,11 @@ type PolicyExpr struct {
 	MaxBody     *Setting[int64]           // bytes
 	MaxInFlight *Setting[int]
 	Audit       *Setting[bool]
-	DependsOn   []Setting[string] // in the order of declaration
+	StrictBody  *Setting[bool]
+	CORSOrigins *Setting[[]string] // empty switches an inherited one off
+	// CORSCredentials belongs to the CORSOrigins beside it.
+	CORSCredentials *Setting[bool]
+	DependsOn       []Setting[string] // in the order of declaration
 }
 
 // Setting is a declared value and where the design declares it.
@@ -71,6 +75,10 @@ type Effective struct {
 	MaxBody     int64           // bytes, always positive
 	MaxInFlight int             // 0 means no bound
 	Audit       bool
+	// StrictBody is where the contract asks for strict bodies; nil for not.
+	StrictBody *Setting[bool]
+	// CORS is what the nearest CORSOrigins allows, and where; nil for nothing.
+	CORS *Setting[policy.CORS]
 }
 
 // Policy returns what owner, an API, a service or a method, declares for
@@ -91,7 +99,8 @@ func (r *RootExpr) Policy(owner eval.Expression) *PolicyExpr {
 // wins: the method's, then its service's, then the API's. Without any, the
 // deadline is [policy.DefaultDeadline] (none for a method that streams its
 // payload or result), the body limit is [policy.DefaultMaxBody], calls in
-// flight are not bounded and nothing is audited.
+// flight are not bounded, nothing is audited, bodies are not strict and no page
+// of another origin may call.
 func (r *RootExpr) Method(m *goaexpr.MethodExpr) Effective {
 	levels := []*PolicyExpr{r.policies[m], r.policies[m.Service], r.policies[goaexpr.Root.API]}
 	deadline := policy.DefaultDeadline
@@ -103,7 +112,46 @@ func (r *RootExpr) Method(m *goaexpr.MethodExpr) Effective {
 		MaxBody:     nearest(levels, policy.DefaultMaxBody, func(p *PolicyExpr) *Setting[int64] { return p.MaxBody }),
 		MaxInFlight: nearest(levels, 0, func(p *PolicyExpr) *Setting[int] { return p.MaxInFlight }),
 		Audit:       nearest(levels, false, func(p *PolicyExpr) *Setting[bool] { return p.Audit }),
+		StrictBody:  nearestStrict(levels),
+		CORS:        nearestCORS(levels),
 	}
+}
+
+// ServiceCORS returns what the nearest CORSOrigins of s or its API allows, and
+// where it is declared; nil for nothing. It holds for file servers, which are
+// no methods.
+func (r *RootExpr) ServiceCORS(s *goaexpr.ServiceExpr) *Setting[policy.CORS] {
+	return nearestCORS([]*PolicyExpr{r.policies[s], r.policies[goaexpr.Root.API]})
+}
+
+func nearestStrict(levels []*PolicyExpr) *Setting[bool] {
+	for _, p := range levels {
+		if p != nil && p.StrictBody != nil {
+			if p.StrictBody.Value {
+				return p.StrictBody
+			}
+			return nil
+		}
+	}
+	return nil
+}
+
+// nearestCORS returns the nearest origins, with the credentials of the same
+// level alone: what an API allows to its origins is not for a service's.
+func nearestCORS(levels []*PolicyExpr) *Setting[policy.CORS] {
+	for _, p := range levels {
+		if p == nil || p.CORSOrigins == nil {
+			continue
+		}
+		if len(p.CORSOrigins.Value) == 0 {
+			return nil
+		}
+		return &Setting[policy.CORS]{
+			Value: policy.CORS{Origins: p.CORSOrigins.Value, Credentials: p.CORSCredentials != nil},
+			Pos:   p.CORSOrigins.Pos,
+		}
+	}
+	return nil
 }
 
 func nearest[T any](levels []*PolicyExpr, otherwise T, of func(*PolicyExpr) *Setting[T]) T {

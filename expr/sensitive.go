@@ -149,13 +149,15 @@ func inherit(att *goaexpr.AttributeExpr, ref goaexpr.DataType) bool {
 }
 
 // Validate checks what only a whole design shows: marks that have no effect,
-// and payloads, results and errors that are secret as a whole. It records its
+// payloads, results and errors that are secret as a whole, and credentials for
+// pages of no origin or of any. It records its
 // errors itself, since Goa knows no line for those that Validate returns; it
 // always returns nil.
 func (r *RootExpr) Validate() error {
 	r.validateWholes()
 	r.validateExtended()
 	r.validateMarks()
+	r.validateCORS()
 	return nil
 }
 

@@ -46,6 +46,17 @@ type Contract struct {
 	Services []Service `json:"services"`
 }
 
+// CORS says which pages of other origins may call a method, and read its
+// answers (the fetch standard's CORS protocol).
+type CORS struct {
+	// Origins are compared byte by byte, as browsers write them (see
+	// [CheckOrigin]); the one element "*" stands for any.
+	Origins []string `json:"origins"`
+	// Credentials lets the pages use what a browser adds to requests by
+	// itself: cookies, remembered Basic credentials, client certificates.
+	Credentials bool `json:"credentials,omitempty"`
+}
+
 // API identifies a design.
 type API struct {
 	Name    string `json:"name"`
@@ -106,6 +117,16 @@ type Method struct {
 	Consumes []string `json:"consumes,omitempty"`
 	// Produces lists the media types of answers, most preferred first.
 	Produces []string `json:"produces,omitempty"`
+	// StrictBody refuses JSON bodies with members that the design does not
+	// name, in its spelling, or with a member twice.
+	StrictBody bool `json:"strict_body,omitempty"`
+	// CORS says which pages of other origins may call; nil for none.
+	CORS *CORS `json:"cors,omitempty"`
+	// RequestHeaders are the headers that the design reads, those of
+	// credentials included, and ResponseHeaders those that it writes; both
+	// canonical and sorted, without Content-Type and Cookie, Set-Cookie.
+	RequestHeaders  []string `json:"request_headers,omitempty"`
+	ResponseHeaders []string `json:"response_headers,omitempty"`
 	// Example is a request that the design's examples make up; nil for a
 	// method that is not unary.
 	Example *Example `json:"example,omitempty"`
@@ -214,11 +235,18 @@ type Scheme struct {
 	Kind SchemeKind `json:"kind"`
 	// Scopes are those that the scheme declares, sorted.
 	Scopes []string `json:"scopes,omitempty"`
-	Flows  []Flow   `json:"flows,omitempty"`
+	// ScopeDescriptions says in words what each scope allows; scopes that the
+	// design does not describe are not in it.
+	ScopeDescriptions map[string]string `json:"scope_descriptions,omitempty"`
+	// Flows are the OAuth2 flows, in design order. URLs are as in the design,
+	// which may leave the host to the deployment ("/token").
+	Flows []Flow `json:"flows,omitempty"`
 }
 
-// Flow is an OAuth2 flow of a scheme.
+// Flow is an OAuth2 flow of a scheme (RFC 6749).
 type Flow struct {
+	// Type is "authorization_code", "implicit", "password" or
+	// "client_credentials".
 	Type             string `json:"type"`
 	AuthorizationURL string `json:"authorization_url,omitempty"`
 	TokenURL         string `json:"token_url,omitempty"`

@@ -10,6 +10,7 @@ var contract = &policy.Contract{
 	{{- range .Schemes }}
 		{Name: {{ quote .Name }}, Kind: {{ printf "%q" .Kind }}
 		{{- with .Scopes }}, Scopes: {{ printf "%#v" . }}{{ end }}
+		{{- with .ScopeDescriptions }}, ScopeDescriptions: {{ printf "%#v" . }}{{ end }}
 		{{- with .Flows }}, Flows: []policy.Flow{
 			{{- range . }}
 			{Type: {{ quote .Type }}, AuthorizationURL: {{ quote .AuthorizationURL }}, TokenURL: {{ quote .TokenURL }}, RefreshURL: {{ quote .RefreshURL }}},

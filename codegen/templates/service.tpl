@@ -2,8 +2,7 @@
 var service{{ .Index }} = policy.Service{
 	Name: {{ quote .Name }},
 	{{- with .DependsOn }}
-	DependsOn: {{ printf "%#v" . }},
-	{{- end }}
+	DependsOn: {{ printf "%#v" . }},{{ end }}
 	Methods: []policy.Method{
 	{{- range .Methods }}
 		{
@@ -19,27 +18,29 @@ var service{{ .Index }} = policy.Service{
 			},
 			{{- end }}
 			{{- if .Deadline }}
-			Deadline: {{ duration .Deadline }},
-			{{- end }}
+			Deadline: {{ duration .Deadline }},{{ end }}
 			MaxBody: {{ .MaxBody }},
 			{{- if .MaxInFlight }}
-			MaxInFlight: {{ .MaxInFlight }},
-			{{- end }}
+			MaxInFlight: {{ .MaxInFlight }},{{ end }}
 			{{- if .Audit }}
-			Audit: true,
-			{{- end }}
+			Audit: true,{{ end }}
 			{{- if .HasBody }}
-			HasBody: true,
-			{{- end }}
+			HasBody: true,{{ end }}
 			{{- if .HasResult }}
-			HasResult: true,
-			{{- end }}
+			HasResult: true,{{ end }}
 			{{- with .Consumes }}
-			Consumes: {{ printf "%#v" . }},
-			{{- end }}
+			Consumes: {{ printf "%#v" . }},{{ end }}
 			{{- with .Produces }}
-			Produces: {{ printf "%#v" . }},
+			Produces: {{ printf "%#v" . }},{{ end }}
+			{{- if .StrictBody }}
+			StrictBody: true,{{ end }}
+			{{- with .CORS }}
+			CORS: &policy.CORS{Origins: {{ printf "%#v" .Origins }}{{ if .Credentials }}, Credentials: true{{ end }}},
 			{{- end }}
+			{{- with .RequestHeaders }}
+			RequestHeaders: {{ printf "%#v" . }},{{ end }}
+			{{- with .ResponseHeaders }}
+			ResponseHeaders: {{ printf "%#v" . }},{{ end }}
 			{{- with .Example }}
 			Example: &policy.Example{
 				Verb: {{ quote .Verb }}, Path: {{ quote .Path }}, Status: {{ .Status }},
@@ -52,8 +53,7 @@ var service{{ .Index }} = policy.Service{
 			},
 			{{- end }}
 			{{- with .NotServed }}
-			NotServed: {{ printf "%#v" . }},
-			{{- end }}
+			NotServed: {{ printf "%#v" . }},{{ end }}
 		},
 	{{- end }}
 	},

@@ -138,6 +138,71 @@ var _ = Service("shop", func() {
 			})
 		})
 	})
+	// check has a constraint of every kind in every place.
+	Method("check", func() {
+		Payload(func() {
+			Attribute("num", Int)
+			Attribute("flag", Boolean)
+			Attribute("ratio", Float64, func() { Minimum(0.5) })
+			Attribute("counts", ArrayOf(UInt))
+			Attribute("flags", ArrayOf(Boolean))
+			Attribute("ratios", ArrayOf(Float32))
+			Attribute("day", String, func() { Format(FormatDate) })
+			Attribute("level", UInt)
+			Attribute("kind", String, func() { Enum("a", "b") })
+			Attribute("session", Int)
+			Attribute("pin", String, func() {
+				Pattern("^[0-9]{4}$")
+				Meta("aguada:sensitive")
+			})
+			Attribute("name", String, func() {
+				Pattern("^[a-z]+$")
+				MinLength(2)
+				MaxLength(40)
+			})
+			Attribute("email", String, func() { Format(FormatEmail) })
+			Attribute("amount", Float64, func() {
+				ExclusiveMinimum(0)
+				Maximum(10)
+			})
+			Attribute("codes", ArrayOf(String, func() { Pattern("^[0-9]+$") }), func() { MaxLength(3) })
+			Attribute("tags", MapOf(String, Int, func() {
+				Key(func() { Pattern("^[a-z]+$") })
+				Elem(func() { Maximum(10) })
+			}))
+			Attribute("data", Bytes)
+			Attribute("item", item)
+			Attribute("any", Any)
+			Attribute("card", String, func() {
+				Enum("4111111111111111")
+				Meta("aguada:sensitive")
+			})
+			OneOf("choice", func() {
+				Attribute("item", item)
+				Attribute("word", String, func() { Pattern("^[a-z]+$") })
+				Attribute("list", ArrayOf(item))
+			})
+			Required("num", "name", "pin")
+		})
+		Result(func() {
+			Attribute("seen", String)
+			Required("seen")
+		})
+		HTTP(func() {
+			POST("/check/{num}")
+			Param("flag")
+			Param("ratio")
+			Param("counts")
+			Param("flags")
+			Param("ratios")
+			Param("day")
+			Header("level:X-Level")
+			Header("kind:X-Kind")
+			Header("pin:X-Pin")
+			Cookie("session:SID")
+			Response(StatusOK, func() { Header("seen:X-Seen") })
+		})
+	})
 	Method("page", func() {
 		Result(String)
 		HTTP(func() {

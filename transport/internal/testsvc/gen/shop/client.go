@@ -21,6 +21,7 @@ type Client struct {
 	FindEndpoint     goa.Endpoint
 	CancelEndpoint   goa.Endpoint
 	LoginEndpoint    goa.Endpoint
+	CheckEndpoint    goa.Endpoint
 	PageEndpoint     goa.Endpoint
 	UploadEndpoint   goa.Endpoint
 	DownloadEndpoint goa.Endpoint
@@ -29,13 +30,14 @@ type Client struct {
 }
 
 // NewClient initializes a "shop" service client given the endpoints.
-func NewClient(create, show, find, cancel, login, page, upload, download, watch, echo goa.Endpoint) *Client {
+func NewClient(create, show, find, cancel, login, check, page, upload, download, watch, echo goa.Endpoint) *Client {
 	return &Client{
 		CreateEndpoint:   create,
 		ShowEndpoint:     show,
 		FindEndpoint:     find,
 		CancelEndpoint:   cancel,
 		LoginEndpoint:    login,
+		CheckEndpoint:    check,
 		PageEndpoint:     page,
 		UploadEndpoint:   upload,
 		DownloadEndpoint: download,
@@ -118,6 +120,22 @@ func (c *Client) Login(ctx context.Context, p *LoginPayload) (res string, err er
 		return
 	}
 	return ires.(string), nil
+}
+
+// Check calls the "check" endpoint of the "shop" service.
+// Check may return the following errors:
+//   - "conflict" (type *goa.ServiceError)
+//   - "busy" (type *goa.ServiceError)
+//   - "broken" (type *goa.ServiceError)
+//   - "out_of_stock" (type *OutOfStock)
+//   - error: internal error
+func (c *Client) Check(ctx context.Context, p *CheckPayload) (res *CheckResult, err error) {
+	var ires any
+	ires, err = c.CheckEndpoint(ctx, p)
+	if err != nil {
+		return
+	}
+	return ires.(*CheckResult), nil
 }
 
 // Page calls the "page" endpoint of the "shop" service.

@@ -22,6 +22,7 @@ type Endpoints struct {
 	Find     goa.Endpoint
 	Cancel   goa.Endpoint
 	Login    goa.Endpoint
+	Check    goa.Endpoint
 	Page     goa.Endpoint
 	Upload   goa.Endpoint
 	Download goa.Endpoint
@@ -71,6 +72,7 @@ func NewEndpoints(s Service) *Endpoints {
 		Find:     NewFindEndpoint(s),
 		Cancel:   NewCancelEndpoint(s, a.JWTAuth),
 		Login:    NewLoginEndpoint(s, a.APIKeyAuth),
+		Check:    NewCheckEndpoint(s),
 		Page:     NewPageEndpoint(s),
 		Upload:   NewUploadEndpoint(s, a.JWTAuth),
 		Download: NewDownloadEndpoint(s),
@@ -86,6 +88,7 @@ func (e *Endpoints) Use(m func(goa.Endpoint) goa.Endpoint) {
 	e.Find = m(e.Find)
 	e.Cancel = m(e.Cancel)
 	e.Login = m(e.Login)
+	e.Check = m(e.Check)
 	e.Page = m(e.Page)
 	e.Upload = m(e.Upload)
 	e.Download = m(e.Download)
@@ -197,6 +200,15 @@ func NewLoginEndpoint(s Service, authAPIKeyFn security.AuthAPIKeyFunc) goa.Endpo
 			return nil, err
 		}
 		return s.Login(ctx, p)
+	}
+}
+
+// NewCheckEndpoint returns an endpoint function that calls the method "check"
+// of service "shop".
+func NewCheckEndpoint(s Service) goa.Endpoint {
+	return func(ctx context.Context, req any) (any, error) {
+		p := req.(*CheckPayload)
+		return s.Check(ctx, p)
 	}
 }
 

@@ -8,7 +8,10 @@
 package shop
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
+	"fmt"
 	"io"
 
 	shopviews "github.com/aguada-dev/aguada/transport/internal/testsvc/gen/shop/views"
@@ -28,6 +31,8 @@ type Service interface {
 	Cancel(context.Context, *CancelPayload) (err error)
 	// Login implements login.
 	Login(context.Context, *LoginPayload) (res string, err error)
+	// Check implements check.
+	Check(context.Context, *CheckPayload) (res *CheckResult, err error)
 	// Page implements page.
 	Page(context.Context) (res string, err error)
 	// Upload implements upload.
@@ -66,7 +71,7 @@ const ServiceName = "shop"
 // MethodNames lists the service method names as defined in the design. These
 // are the same values that are set in the endpoint request contexts under the
 // MethodKey key.
-var MethodNames = [10]string{"create", "show", "find", "cancel", "login", "page", "upload", "download", "watch", "echo"}
+var MethodNames = [11]string{"create", "show", "find", "cancel", "login", "check", "page", "upload", "download", "watch", "echo"}
 
 // WatchServerStream allows streaming instances of *Item to the client.
 type WatchServerStream interface {
@@ -119,6 +124,40 @@ type CancelPayload struct {
 	Token *string
 	ID    string
 }
+
+// CheckPayload is the payload type of the shop service check method.
+type CheckPayload struct {
+	Num     int
+	Flag    *bool
+	Ratio   *float64
+	Counts  []uint
+	Flags   []bool
+	Ratios  []float32
+	Day     *string
+	Level   *uint
+	Kind    *string
+	Session *int
+	Pin     string
+	Name    string
+	Email   *string
+	Amount  *float64
+	Codes   []string
+	Tags    map[string]int
+	Data    []byte
+	Item    *Item
+	Any     any
+	Card    *string
+	Choice  Choice
+}
+
+// CheckResult is the result type of the shop service check method.
+type CheckResult struct {
+	Seen string
+}
+
+type ChoiceList []*Item
+
+type ChoiceWord string
 
 // CreatePayload is the payload type of the shop service create method.
 type CreatePayload struct {
@@ -198,6 +237,204 @@ func (e *OutOfStock) ErrorName() string {
 // GoaErrorName returns the error name.
 func (e *OutOfStock) GoaErrorName() string {
 	return e.Name
+}
+
+// Choice is a sum-type union.
+type Choice struct {
+	kind ChoiceKind
+	Item *Item
+	Word ChoiceWord
+	List ChoiceList
+}
+
+// ChoiceKind enumerates the union variants for Choice.
+type ChoiceKind string
+
+const (
+	// ChoiceKindItem identifies the item branch of the union.
+	ChoiceKindItem ChoiceKind = "item"
+	// ChoiceKindWord identifies the word branch of the union.
+	ChoiceKindWord ChoiceKind = "word"
+	// ChoiceKindList identifies the list branch of the union.
+	ChoiceKindList ChoiceKind = "list"
+)
+
+// Kind returns the discriminator value of the union.
+func (u Choice) Kind() ChoiceKind {
+	return u.kind
+}
+
+// NewChoiceItem constructs Choice with the item branch set.
+func NewChoiceItem(v *Item) Choice {
+	return Choice{
+		kind: ChoiceKindItem,
+		Item: v,
+	}
+}
+
+// AsItem returns the value of the item branch if set.
+func (u Choice) AsItem() (_ *Item, ok bool) {
+	if u.kind != ChoiceKindItem {
+		return
+	}
+	return u.Item, true
+}
+
+// SetItem sets the item branch of the union.
+func (u *Choice) SetItem(v *Item) {
+	u.kind = ChoiceKindItem
+	u.Item = v
+}
+
+// NewChoiceWord constructs Choice with the word branch set.
+func NewChoiceWord(v ChoiceWord) Choice {
+	return Choice{
+		kind: ChoiceKindWord,
+		Word: v,
+	}
+}
+
+// AsWord returns the value of the word branch if set.
+func (u Choice) AsWord() (_ ChoiceWord, ok bool) {
+	if u.kind != ChoiceKindWord {
+		return
+	}
+	return u.Word, true
+}
+
+// SetWord sets the word branch of the union.
+func (u *Choice) SetWord(v ChoiceWord) {
+	u.kind = ChoiceKindWord
+	u.Word = v
+}
+
+// NewChoiceList constructs Choice with the list branch set.
+func NewChoiceList(v ChoiceList) Choice {
+	return Choice{
+		kind: ChoiceKindList,
+		List: v,
+	}
+}
+
+// AsList returns the value of the list branch if set.
+func (u Choice) AsList() (_ ChoiceList, ok bool) {
+	if u.kind != ChoiceKindList {
+		return
+	}
+	return u.List, true
+}
+
+// SetList sets the list branch of the union.
+func (u *Choice) SetList(v ChoiceList) {
+	u.kind = ChoiceKindList
+	u.List = v
+}
+
+// Validate ensures the union discriminant is valid.
+func (u Choice) Validate() error {
+	switch u.kind {
+	case "":
+		return goa.InvalidEnumValueError("type", "", []any{
+			string(ChoiceKindItem),
+			string(ChoiceKindWord),
+			string(ChoiceKindList),
+		})
+	case ChoiceKindItem:
+		if u.Item == nil {
+			return goa.MissingFieldError("value", "Choice")
+		}
+		return nil
+	case ChoiceKindWord:
+		return nil
+	case ChoiceKindList:
+		if u.List == nil {
+			return goa.MissingFieldError("value", "Choice")
+		}
+		return nil
+	default:
+		return goa.InvalidEnumValueError("type", u.kind, []any{
+			string(ChoiceKindItem),
+			string(ChoiceKindWord),
+			string(ChoiceKindList),
+		})
+	}
+}
+
+// MarshalJSON marshals the union into the canonical {type,value} JSON shape.
+func (u Choice) MarshalJSON() ([]byte, error) {
+	if err := u.Validate(); err != nil {
+		return nil, err
+	}
+	var (
+		value any
+	)
+	switch u.kind {
+	case ChoiceKindItem:
+		value = u.Item
+	case ChoiceKindWord:
+		value = u.Word
+	case ChoiceKindList:
+		value = u.List
+	default:
+		return nil, fmt.Errorf("unexpected Choice discriminant %q", u.kind)
+	}
+	return json.Marshal(struct {
+		Type  string `json:"type"`
+		Value any    `json:"value"`
+	}{
+		Type:  string(u.kind),
+		Value: value,
+	})
+}
+
+// UnmarshalJSON unmarshals the union from the canonical {type,value} JSON shape.
+func (u *Choice) UnmarshalJSON(data []byte) error {
+	var raw struct {
+		Type  string          `json:"type"`
+		Value json.RawMessage `json:"value"`
+	}
+	if err := json.Unmarshal(data, &raw); err != nil {
+		return err
+	}
+	if len(raw.Value) == 0 {
+		return goa.MissingFieldError("value", "Choice")
+	}
+	if bytes.Equal(bytes.TrimSpace(raw.Value), []byte("null")) {
+		return goa.InvalidFieldTypeError("value", nil, "non-null JSON value")
+	}
+	switch raw.Type {
+	case string(ChoiceKindItem):
+		var v *Item
+		if err := json.Unmarshal(raw.Value, &v); err != nil {
+			return err
+		}
+		u.kind = ChoiceKindItem
+		u.Item = v
+	case string(ChoiceKindWord):
+		var v ChoiceWord
+		if err := json.Unmarshal(raw.Value, &v); err != nil {
+			return err
+		}
+		u.kind = ChoiceKindWord
+		u.Word = v
+	case string(ChoiceKindList):
+		var v ChoiceList
+		if err := json.Unmarshal(raw.Value, &v); err != nil {
+			return err
+		}
+		u.kind = ChoiceKindList
+		u.List = v
+	default:
+		if raw.Type == "" {
+			return goa.MissingFieldError("type", "Choice")
+		}
+		return goa.InvalidEnumValueError("type", raw.Type, []any{
+			string(ChoiceKindItem),
+			string(ChoiceKindWord),
+			string(ChoiceKindList),
+		})
+	}
+	return nil
 }
 
 // MakeConflict builds a goa.ServiceError from an error.

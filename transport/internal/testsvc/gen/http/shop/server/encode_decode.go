@@ -615,6 +615,255 @@ func EncodeLoginError(encoder func(context.Context, http.ResponseWriter) goahttp
 	}
 }
 
+// EncodeCheckResponse returns an encoder for responses returned by the shop
+// check endpoint.
+func EncodeCheckResponse(encoder func(context.Context, http.ResponseWriter) goahttp.Encoder) func(context.Context, http.ResponseWriter, any) error {
+	return func(ctx context.Context, w http.ResponseWriter, v any) error {
+		res, _ := v.(*shop.CheckResult)
+		w.Header().Set("X-Seen", res.Seen)
+		w.WriteHeader(http.StatusOK)
+		return nil
+	}
+}
+
+// DecodeCheckRequest returns a decoder for requests sent to the shop check
+// endpoint.
+func DecodeCheckRequest(mux goahttp.Muxer, decoder func(*http.Request) goahttp.Decoder) func(*http.Request) (*shop.CheckPayload, error) {
+	return func(r *http.Request) (*shop.CheckPayload, error) {
+		var payload *shop.CheckPayload
+		var (
+			body CheckRequestBody
+			err  error
+		)
+		err = decoder(r).Decode(&body)
+		if err != nil {
+			if errors.Is(err, io.EOF) {
+				return payload, goa.MissingPayloadError()
+			}
+			var gerr *goa.ServiceError
+			if errors.As(err, &gerr) {
+				return payload, gerr
+			}
+			return payload, goa.DecodePayloadError(err.Error())
+		}
+		err = ValidateCheckRequestBody(&body)
+		if err != nil {
+			return payload, err
+		}
+
+		var (
+			num     int
+			flag    *bool
+			ratio   *float64
+			counts  []uint
+			flags   []bool
+			ratios  []float32
+			day     *string
+			level   *uint
+			kind    *string
+			pin     string
+			session *int
+			c       *http.Cookie
+
+			params = mux.Vars(r)
+		)
+		{
+			numRaw := params["num"]
+			v, err2 := strconv.ParseInt(numRaw, 10, strconv.IntSize)
+			if err2 != nil {
+				err = goa.MergeErrors(err, goa.InvalidFieldTypeError("num", numRaw, "integer"))
+			}
+			num = int(v)
+		}
+		qp := r.URL.Query()
+		{
+			flagRaw := qp.Get("flag")
+			if flagRaw != "" {
+				v, err2 := strconv.ParseBool(flagRaw)
+				if err2 != nil {
+					err = goa.MergeErrors(err, goa.InvalidFieldTypeError("flag", flagRaw, "boolean"))
+				}
+				flag = &v
+			}
+		}
+		{
+			ratioRaw := qp.Get("ratio")
+			if ratioRaw != "" {
+				v, err2 := strconv.ParseFloat(ratioRaw, 64)
+				if err2 != nil {
+					err = goa.MergeErrors(err, goa.InvalidFieldTypeError("ratio", ratioRaw, "float"))
+				}
+				ratio = &v
+			}
+		}
+		if ratio != nil {
+			if *ratio < 0.5 {
+				err = goa.MergeErrors(err, goa.InvalidRangeError("ratio", *ratio, 0.5, true))
+			}
+		}
+		{
+			countsRaw := qp["counts"]
+			if countsRaw != nil {
+				counts = make([]uint, len(countsRaw))
+				for i, rv := range countsRaw {
+					v, err2 := strconv.ParseUint(rv, 10, strconv.IntSize)
+					if err2 != nil {
+						err = goa.MergeErrors(err, goa.InvalidFieldTypeError("counts", countsRaw, "array of unsigned integers"))
+					}
+					counts[i] = uint(v)
+				}
+			}
+		}
+		{
+			flagsRaw := qp["flags"]
+			if flagsRaw != nil {
+				flags = make([]bool, len(flagsRaw))
+				for i, rv := range flagsRaw {
+					v, err2 := strconv.ParseBool(rv)
+					if err2 != nil {
+						err = goa.MergeErrors(err, goa.InvalidFieldTypeError("flags", flagsRaw, "array of booleans"))
+					}
+					flags[i] = v
+				}
+			}
+		}
+		{
+			ratiosRaw := qp["ratios"]
+			if ratiosRaw != nil {
+				ratios = make([]float32, len(ratiosRaw))
+				for i, rv := range ratiosRaw {
+					v, err2 := strconv.ParseFloat(rv, 32)
+					if err2 != nil {
+						err = goa.MergeErrors(err, goa.InvalidFieldTypeError("ratios", ratiosRaw, "array of floats"))
+					}
+					ratios[i] = float32(v)
+				}
+			}
+		}
+		dayRaw := qp.Get("day")
+		if dayRaw != "" {
+			day = &dayRaw
+		}
+		if day != nil {
+			err = goa.MergeErrors(err, goa.ValidateFormat("day", *day, goa.FormatDate))
+		}
+		{
+			levelRaw := r.Header.Get("X-Level")
+			if levelRaw != "" {
+				v, err2 := strconv.ParseUint(levelRaw, 10, strconv.IntSize)
+				if err2 != nil {
+					err = goa.MergeErrors(err, goa.InvalidFieldTypeError("level", levelRaw, "unsigned integer"))
+				}
+				pv := uint(v)
+				level = &pv
+			}
+		}
+		kindRaw := r.Header.Get("X-Kind")
+		if kindRaw != "" {
+			kind = &kindRaw
+		}
+		if kind != nil {
+			if !(*kind == "a" || *kind == "b") {
+				err = goa.MergeErrors(err, goa.InvalidEnumValueError("kind", *kind, []any{"a", "b"}))
+			}
+		}
+		pin = r.Header.Get("X-Pin")
+		if pin == "" {
+			err = goa.MergeErrors(err, goa.MissingFieldError("pin", "header"))
+		}
+		err = goa.MergeErrors(err, goa.ValidatePattern("pin", pin, "^[0-9]{4}$"))
+		c, _ = r.Cookie("SID")
+		{
+			var sessionRaw string
+			if c != nil {
+				sessionRaw = c.Value
+			}
+			if sessionRaw != "" {
+				v, err2 := strconv.ParseInt(sessionRaw, 10, strconv.IntSize)
+				if err2 != nil {
+					err = goa.MergeErrors(err, goa.InvalidFieldTypeError("session", sessionRaw, "integer"))
+				}
+				pv := int(v)
+				session = &pv
+			}
+		}
+		if err != nil {
+			return payload, err
+		}
+		payload = NewCheckPayload(&body, num, flag, ratio, counts, flags, ratios, day, level, kind, pin, session)
+
+		return payload, nil
+	}
+}
+
+// EncodeCheckError returns an encoder for errors returned by the check shop
+// endpoint.
+func EncodeCheckError(encoder func(context.Context, http.ResponseWriter) goahttp.Encoder, formatter func(ctx context.Context, err error) goahttp.Statuser) func(context.Context, http.ResponseWriter, error) error {
+	encodeError := goahttp.ErrorEncoder(encoder, formatter)
+	return func(ctx context.Context, w http.ResponseWriter, v error) error {
+		var en goa.GoaErrorNamer
+		if !errors.As(v, &en) {
+			return encodeError(ctx, w, v)
+		}
+		switch en.GoaErrorName() {
+		case "conflict":
+			var res *goa.ServiceError
+			errors.As(v, &res)
+			enc := encoder(ctx, w)
+			var body any
+			if formatter != nil {
+				body = formatter(ctx, res)
+			} else {
+				body = NewCheckConflictResponseBody(res)
+			}
+			w.Header().Set("goa-error", res.GoaErrorName())
+			w.WriteHeader(http.StatusConflict)
+			return enc.Encode(body)
+		case "busy":
+			var res *goa.ServiceError
+			errors.As(v, &res)
+			enc := encoder(ctx, w)
+			var body any
+			if formatter != nil {
+				body = formatter(ctx, res)
+			} else {
+				body = NewCheckBusyResponseBody(res)
+			}
+			w.Header().Set("goa-error", res.GoaErrorName())
+			w.WriteHeader(http.StatusTooManyRequests)
+			return enc.Encode(body)
+		case "broken":
+			var res *goa.ServiceError
+			errors.As(v, &res)
+			enc := encoder(ctx, w)
+			var body any
+			if formatter != nil {
+				body = formatter(ctx, res)
+			} else {
+				body = NewCheckBrokenResponseBody(res)
+			}
+			w.Header().Set("goa-error", res.GoaErrorName())
+			w.WriteHeader(http.StatusBadGateway)
+			return enc.Encode(body)
+		case "out_of_stock":
+			var res *shop.OutOfStock
+			errors.As(v, &res)
+			enc := encoder(ctx, w)
+			var body any
+			if formatter != nil {
+				body = formatter(ctx, res)
+			} else {
+				body = NewCheckOutOfStockResponseBody(res)
+			}
+			w.Header().Set("goa-error", res.GoaErrorName())
+			w.WriteHeader(http.StatusUnprocessableEntity)
+			return enc.Encode(body)
+		default:
+			return encodeError(ctx, w, v)
+		}
+	}
+}
+
 // EncodePageResponse returns an encoder for responses returned by the shop
 // page endpoint.
 func EncodePageResponse(encoder func(context.Context, http.ResponseWriter) goahttp.Encoder) func(context.Context, http.ResponseWriter, any) error {

@@ -36,6 +36,11 @@ func LoginShopPath() string {
 	return "/login"
 }
 
+// CheckShopPath returns the URL path to the shop service check HTTP endpoint.
+func CheckShopPath(num int) string {
+	return fmt.Sprintf("/check/%v", num)
+}
+
 // PageShopPath returns the URL path to the shop service page HTTP endpoint.
 func PageShopPath() string {
 	return "/page"

@@ -27,6 +27,7 @@ type Server struct {
 	Find     http.Handler
 	Cancel   http.Handler
 	Login    http.Handler
+	Check    http.Handler
 	Page     http.Handler
 	Upload   http.Handler
 	Download http.Handler
@@ -83,6 +84,7 @@ func New(
 			{"Find", "GET", "/find"},
 			{"Cancel", "POST", "/orders/{id}:cancel"},
 			{"Login", "POST", "/login"},
+			{"Check", "POST", "/check/{num}"},
 			{"Page", "GET", "/page"},
 			{"Upload", "POST", "/upload"},
 			{"Download", "GET", "/download"},
@@ -96,6 +98,7 @@ func New(
 		Find:     NewFindHandler(e.Find, mux, decoder, encoder, errhandler, formatter),
 		Cancel:   NewCancelHandler(e.Cancel, mux, decoder, encoder, errhandler, formatter),
 		Login:    NewLoginHandler(e.Login, mux, decoder, encoder, errhandler, formatter),
+		Check:    NewCheckHandler(e.Check, mux, decoder, encoder, errhandler, formatter),
 		Page:     NewPageHandler(e.Page, mux, decoder, encoder, errhandler, formatter),
 		Upload:   NewUploadHandler(e.Upload, mux, decoder, encoder, errhandler, formatter),
 		Download: NewDownloadHandler(e.Download, mux, decoder, encoder, errhandler, formatter),
@@ -116,6 +119,7 @@ func (s *Server) Use(m func(http.Handler) http.Handler) {
 	s.Find = m(s.Find)
 	s.Cancel = m(s.Cancel)
 	s.Login = m(s.Login)
+	s.Check = m(s.Check)
 	s.Page = m(s.Page)
 	s.Upload = m(s.Upload)
 	s.Download = m(s.Download)
@@ -133,6 +137,7 @@ func Mount(mux goahttp.Muxer, h *Server) {
 	MountFindHandler(mux, h.Find)
 	MountCancelHandler(mux, h.Cancel)
 	MountLoginHandler(mux, h.Login)
+	MountCheckHandler(mux, h.Check)
 	MountPageHandler(mux, h.Page)
 	MountUploadHandler(mux, h.Upload)
 	MountDownloadHandler(mux, h.Download)
@@ -391,6 +396,59 @@ func NewLoginHandler(
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		ctx := context.WithValue(r.Context(), goahttp.AcceptTypeKey, r.Header.Get("Accept"))
 		ctx = context.WithValue(ctx, goa.MethodKey, "login")
+		ctx = context.WithValue(ctx, goa.ServiceKey, "shop")
+		payload, err := decodeRequest(r)
+		if err != nil {
+			if err := encodeError(ctx, w, err); err != nil && errhandler != nil {
+				errhandler(ctx, w, err)
+			}
+			return
+		}
+		res, err := endpoint(ctx, payload)
+		if err != nil {
+			if err := encodeError(ctx, w, err); err != nil && errhandler != nil {
+				errhandler(ctx, w, err)
+			}
+			return
+		}
+		if err := encodeResponse(ctx, w, res); err != nil {
+			if errhandler != nil {
+				errhandler(ctx, w, err)
+			}
+		}
+	})
+}
+
+// MountCheckHandler configures the mux to serve the "shop" service "check"
+// endpoint.
+func MountCheckHandler(mux goahttp.Muxer, h http.Handler) {
+	f, ok := h.(http.HandlerFunc)
+	if !ok {
+		f = func(w http.ResponseWriter, r *http.Request) {
+			h.ServeHTTP(w, r)
+		}
+	}
+	mux.Handle("POST", "/check/{num}", f)
+}
+
+// NewCheckHandler creates a HTTP handler which loads the HTTP request and
+// calls the "shop" service "check" endpoint.
+func NewCheckHandler(
+	endpoint goa.Endpoint,
+	mux goahttp.Muxer,
+	decoder func(*http.Request) goahttp.Decoder,
+	encoder func(context.Context, http.ResponseWriter) goahttp.Encoder,
+	errhandler func(context.Context, http.ResponseWriter, error),
+	formatter func(ctx context.Context, err error) goahttp.Statuser,
+) http.Handler {
+	var (
+		decodeRequest  = DecodeCheckRequest(mux, decoder)
+		encodeResponse = EncodeCheckResponse(encoder)
+		encodeError    = EncodeCheckError(encoder, formatter)
+	)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ctx := context.WithValue(r.Context(), goahttp.AcceptTypeKey, r.Header.Get("Accept"))
+		ctx = context.WithValue(ctx, goa.MethodKey, "check")
 		ctx = context.WithValue(ctx, goa.ServiceKey, "shop")
 		payload, err := decodeRequest(r)
 		if err != nil {

@@ -8,6 +8,9 @@
 package server
 
 import (
+	"bytes"
+	"encoding/json"
+	"fmt"
 	"unicode/utf8"
 
 	shop "github.com/aguada-dev/aguada/transport/internal/testsvc/gen/shop"
@@ -24,6 +27,21 @@ type CreateRequestBody struct {
 	Note       *string            `form:"note,omitempty" json:"note,omitempty" xml:"note,omitempty"`
 	Card       *string            `form:"card,omitempty" json:"card,omitempty" xml:"card,omitempty"`
 	Extra      map[string]any     `form:"extra,omitempty" json:"extra,omitempty" xml:"extra,omitempty"`
+}
+
+// CheckRequestBody is the type of the "shop" service "check" endpoint HTTP
+// request body.
+type CheckRequestBody struct {
+	Name   *string          `form:"name,omitempty" json:"name,omitempty" xml:"name,omitempty"`
+	Email  *string          `form:"email,omitempty" json:"email,omitempty" xml:"email,omitempty"`
+	Amount *float64         `form:"amount,omitempty" json:"amount,omitempty" xml:"amount,omitempty"`
+	Codes  []string         `form:"codes,omitempty" json:"codes,omitempty" xml:"codes,omitempty"`
+	Tags   map[string]int   `form:"tags,omitempty" json:"tags,omitempty" xml:"tags,omitempty"`
+	Data   []byte           `form:"data,omitempty" json:"data,omitempty" xml:"data,omitempty"`
+	Item   *ItemRequestBody `form:"item,omitempty" json:"item,omitempty" xml:"item,omitempty"`
+	Any    any              `form:"any,omitempty" json:"any,omitempty" xml:"any,omitempty"`
+	Card   *string          `form:"card,omitempty" json:"card,omitempty" xml:"card,omitempty"`
+	Choice *Choice          `form:"choice,omitempty" json:"choice,omitempty" xml:"choice,omitempty"`
 }
 
 // EchoStreamingBody is the type of the "shop" service "echo" endpoint HTTP
@@ -378,6 +396,68 @@ type LoginOutOfStockResponseBody struct {
 	Left int    `form:"left" json:"left" xml:"left"`
 }
 
+// CheckConflictResponseBody is the type of the "shop" service "check" endpoint
+// HTTP response body for the "conflict" error.
+type CheckConflictResponseBody struct {
+	// Name is the name of this class of errors.
+	Name string `form:"name" json:"name" xml:"name"`
+	// ID is a unique identifier for this particular occurrence of the problem.
+	ID string `form:"id" json:"id" xml:"id"`
+	// Message is a human-readable explanation specific to this occurrence of the
+	// problem.
+	Message string `form:"message" json:"message" xml:"message"`
+	// Is the error temporary?
+	Temporary bool `form:"temporary" json:"temporary" xml:"temporary"`
+	// Is the error a timeout?
+	Timeout bool `form:"timeout" json:"timeout" xml:"timeout"`
+	// Is the error a server-side fault?
+	Fault bool `form:"fault" json:"fault" xml:"fault"`
+}
+
+// CheckBusyResponseBody is the type of the "shop" service "check" endpoint
+// HTTP response body for the "busy" error.
+type CheckBusyResponseBody struct {
+	// Name is the name of this class of errors.
+	Name string `form:"name" json:"name" xml:"name"`
+	// ID is a unique identifier for this particular occurrence of the problem.
+	ID string `form:"id" json:"id" xml:"id"`
+	// Message is a human-readable explanation specific to this occurrence of the
+	// problem.
+	Message string `form:"message" json:"message" xml:"message"`
+	// Is the error temporary?
+	Temporary bool `form:"temporary" json:"temporary" xml:"temporary"`
+	// Is the error a timeout?
+	Timeout bool `form:"timeout" json:"timeout" xml:"timeout"`
+	// Is the error a server-side fault?
+	Fault bool `form:"fault" json:"fault" xml:"fault"`
+}
+
+// CheckBrokenResponseBody is the type of the "shop" service "check" endpoint
+// HTTP response body for the "broken" error.
+type CheckBrokenResponseBody struct {
+	// Name is the name of this class of errors.
+	Name string `form:"name" json:"name" xml:"name"`
+	// ID is a unique identifier for this particular occurrence of the problem.
+	ID string `form:"id" json:"id" xml:"id"`
+	// Message is a human-readable explanation specific to this occurrence of the
+	// problem.
+	Message string `form:"message" json:"message" xml:"message"`
+	// Is the error temporary?
+	Temporary bool `form:"temporary" json:"temporary" xml:"temporary"`
+	// Is the error a timeout?
+	Timeout bool `form:"timeout" json:"timeout" xml:"timeout"`
+	// Is the error a server-side fault?
+	Fault bool `form:"fault" json:"fault" xml:"fault"`
+}
+
+// CheckOutOfStockResponseBody is the type of the "shop" service "check"
+// endpoint HTTP response body for the "out_of_stock" error.
+type CheckOutOfStockResponseBody struct {
+	Name string `form:"name" json:"name" xml:"name"`
+	Sku  string `form:"sku" json:"sku" xml:"sku"`
+	Left int    `form:"left" json:"left" xml:"left"`
+}
+
 // PageConflictResponseBody is the type of the "shop" service "page" endpoint
 // HTTP response body for the "conflict" error.
 type PageConflictResponseBody struct {
@@ -702,11 +782,215 @@ type ItemRequestBody struct {
 	UnitPriceCents *int64  `form:"unit_price_cents,omitempty" json:"unit_price_cents,omitempty" xml:"unit_price_cents,omitempty"`
 }
 
+// ChoiceWordRequestBody is used to define fields on request body types.
+type ChoiceWordRequestBody string
+
+// ChoiceListRequestBody is used to define fields on request body types.
+type ChoiceListRequestBody []*ItemRequestBody
+
 // ItemStreamingBody is used to define fields on request body types.
 type ItemStreamingBody struct {
 	Sku            *string `form:"sku,omitempty" json:"sku,omitempty" xml:"sku,omitempty"`
 	Quantity       *int    `form:"quantity,omitempty" json:"quantity,omitempty" xml:"quantity,omitempty"`
 	UnitPriceCents *int64  `form:"unit_price_cents,omitempty" json:"unit_price_cents,omitempty" xml:"unit_price_cents,omitempty"`
+}
+
+// Choice is a sum-type union.
+type Choice struct {
+	kind ChoiceKind
+	Item *ItemRequestBody
+	Word ChoiceWordRequestBody
+	List ChoiceListRequestBody
+}
+
+// ChoiceKind enumerates the union variants for Choice.
+type ChoiceKind string
+
+const (
+	// ChoiceKindItem identifies the item branch of the union.
+	ChoiceKindItem ChoiceKind = "item"
+	// ChoiceKindWord identifies the word branch of the union.
+	ChoiceKindWord ChoiceKind = "word"
+	// ChoiceKindList identifies the list branch of the union.
+	ChoiceKindList ChoiceKind = "list"
+)
+
+// Kind returns the discriminator value of the union.
+func (u Choice) Kind() ChoiceKind {
+	return u.kind
+}
+
+// NewChoiceItem constructs Choice with the item branch set.
+func NewChoiceItem(v *ItemRequestBody) Choice {
+	return Choice{
+		kind: ChoiceKindItem,
+		Item: v,
+	}
+}
+
+// AsItem returns the value of the item branch if set.
+func (u Choice) AsItem() (_ *ItemRequestBody, ok bool) {
+	if u.kind != ChoiceKindItem {
+		return
+	}
+	return u.Item, true
+}
+
+// SetItem sets the item branch of the union.
+func (u *Choice) SetItem(v *ItemRequestBody) {
+	u.kind = ChoiceKindItem
+	u.Item = v
+}
+
+// NewChoiceWord constructs Choice with the word branch set.
+func NewChoiceWord(v ChoiceWordRequestBody) Choice {
+	return Choice{
+		kind: ChoiceKindWord,
+		Word: v,
+	}
+}
+
+// AsWord returns the value of the word branch if set.
+func (u Choice) AsWord() (_ ChoiceWordRequestBody, ok bool) {
+	if u.kind != ChoiceKindWord {
+		return
+	}
+	return u.Word, true
+}
+
+// SetWord sets the word branch of the union.
+func (u *Choice) SetWord(v ChoiceWordRequestBody) {
+	u.kind = ChoiceKindWord
+	u.Word = v
+}
+
+// NewChoiceList constructs Choice with the list branch set.
+func NewChoiceList(v ChoiceListRequestBody) Choice {
+	return Choice{
+		kind: ChoiceKindList,
+		List: v,
+	}
+}
+
+// AsList returns the value of the list branch if set.
+func (u Choice) AsList() (_ ChoiceListRequestBody, ok bool) {
+	if u.kind != ChoiceKindList {
+		return
+	}
+	return u.List, true
+}
+
+// SetList sets the list branch of the union.
+func (u *Choice) SetList(v ChoiceListRequestBody) {
+	u.kind = ChoiceKindList
+	u.List = v
+}
+
+// Validate ensures the union discriminant is valid.
+func (u Choice) Validate() error {
+	switch u.kind {
+	case "":
+		return goa.InvalidEnumValueError("type", "", []any{
+			string(ChoiceKindItem),
+			string(ChoiceKindWord),
+			string(ChoiceKindList),
+		})
+	case ChoiceKindItem:
+		if u.Item == nil {
+			return goa.MissingFieldError("value", "Choice")
+		}
+		return nil
+	case ChoiceKindWord:
+		return nil
+	case ChoiceKindList:
+		if u.List == nil {
+			return goa.MissingFieldError("value", "Choice")
+		}
+		return nil
+	default:
+		return goa.InvalidEnumValueError("type", u.kind, []any{
+			string(ChoiceKindItem),
+			string(ChoiceKindWord),
+			string(ChoiceKindList),
+		})
+	}
+}
+
+// MarshalJSON marshals the union into the canonical {type,value} JSON shape.
+func (u Choice) MarshalJSON() ([]byte, error) {
+	if err := u.Validate(); err != nil {
+		return nil, err
+	}
+	var (
+		value any
+	)
+	switch u.kind {
+	case ChoiceKindItem:
+		value = u.Item
+	case ChoiceKindWord:
+		value = u.Word
+	case ChoiceKindList:
+		value = u.List
+	default:
+		return nil, fmt.Errorf("unexpected Choice discriminant %q", u.kind)
+	}
+	return json.Marshal(struct {
+		Type  string `json:"type"`
+		Value any    `json:"value"`
+	}{
+		Type:  string(u.kind),
+		Value: value,
+	})
+}
+
+// UnmarshalJSON unmarshals the union from the canonical {type,value} JSON shape.
+func (u *Choice) UnmarshalJSON(data []byte) error {
+	var raw struct {
+		Type  string          `json:"type"`
+		Value json.RawMessage `json:"value"`
+	}
+	if err := json.Unmarshal(data, &raw); err != nil {
+		return err
+	}
+	if len(raw.Value) == 0 {
+		return goa.MissingFieldError("value", "Choice")
+	}
+	if bytes.Equal(bytes.TrimSpace(raw.Value), []byte("null")) {
+		return goa.InvalidFieldTypeError("value", nil, "non-null JSON value")
+	}
+	switch raw.Type {
+	case string(ChoiceKindItem):
+		var v *ItemRequestBody
+		if err := json.Unmarshal(raw.Value, &v); err != nil {
+			return err
+		}
+		u.kind = ChoiceKindItem
+		u.Item = v
+	case string(ChoiceKindWord):
+		var v ChoiceWordRequestBody
+		if err := json.Unmarshal(raw.Value, &v); err != nil {
+			return err
+		}
+		u.kind = ChoiceKindWord
+		u.Word = v
+	case string(ChoiceKindList):
+		var v ChoiceListRequestBody
+		if err := json.Unmarshal(raw.Value, &v); err != nil {
+			return err
+		}
+		u.kind = ChoiceKindList
+		u.List = v
+	default:
+		if raw.Type == "" {
+			return goa.MissingFieldError("type", "Choice")
+		}
+		return goa.InvalidEnumValueError("type", raw.Type, []any{
+			string(ChoiceKindItem),
+			string(ChoiceKindWord),
+			string(ChoiceKindList),
+		})
+	}
+	return nil
 }
 
 // NewCreateResponseBody builds the HTTP response body from the result of the
@@ -1039,6 +1323,59 @@ func NewLoginBrokenResponseBody(res *goa.ServiceError) *LoginBrokenResponseBody 
 // of the "login" endpoint of the "shop" service.
 func NewLoginOutOfStockResponseBody(res *shop.OutOfStock) *LoginOutOfStockResponseBody {
 	body := &LoginOutOfStockResponseBody{
+		Name: res.Name,
+		Sku:  res.Sku,
+		Left: res.Left,
+	}
+	return body
+}
+
+// NewCheckConflictResponseBody builds the HTTP response body from the result
+// of the "check" endpoint of the "shop" service.
+func NewCheckConflictResponseBody(res *goa.ServiceError) *CheckConflictResponseBody {
+	body := &CheckConflictResponseBody{
+		Name:      res.Name,
+		ID:        res.ID,
+		Message:   res.Message,
+		Temporary: res.Temporary,
+		Timeout:   res.Timeout,
+		Fault:     res.Fault,
+	}
+	return body
+}
+
+// NewCheckBusyResponseBody builds the HTTP response body from the result of
+// the "check" endpoint of the "shop" service.
+func NewCheckBusyResponseBody(res *goa.ServiceError) *CheckBusyResponseBody {
+	body := &CheckBusyResponseBody{
+		Name:      res.Name,
+		ID:        res.ID,
+		Message:   res.Message,
+		Temporary: res.Temporary,
+		Timeout:   res.Timeout,
+		Fault:     res.Fault,
+	}
+	return body
+}
+
+// NewCheckBrokenResponseBody builds the HTTP response body from the result of
+// the "check" endpoint of the "shop" service.
+func NewCheckBrokenResponseBody(res *goa.ServiceError) *CheckBrokenResponseBody {
+	body := &CheckBrokenResponseBody{
+		Name:      res.Name,
+		ID:        res.ID,
+		Message:   res.Message,
+		Temporary: res.Temporary,
+		Timeout:   res.Timeout,
+		Fault:     res.Fault,
+	}
+	return body
+}
+
+// NewCheckOutOfStockResponseBody builds the HTTP response body from the result
+// of the "check" endpoint of the "shop" service.
+func NewCheckOutOfStockResponseBody(res *shop.OutOfStock) *CheckOutOfStockResponseBody {
+	body := &CheckOutOfStockResponseBody{
 		Name: res.Name,
 		Sku:  res.Sku,
 		Left: res.Left,
@@ -1383,6 +1720,79 @@ func NewLoginPayload(body struct {
 	return v
 }
 
+// NewCheckPayload builds a shop service check endpoint payload.
+func NewCheckPayload(body *CheckRequestBody, num int, flag *bool, ratio *float64, counts []uint, flags []bool, ratios []float32, day *string, level *uint, kind *string, pin string, session *int) *shop.CheckPayload {
+	v := &shop.CheckPayload{
+		Name:   *body.Name,
+		Email:  body.Email,
+		Amount: body.Amount,
+		Data:   body.Data,
+		Any:    body.Any,
+		Card:   body.Card,
+	}
+	if body.Codes != nil {
+		v.Codes = make([]string, len(body.Codes))
+		for i, val := range body.Codes {
+			v.Codes[i] = val
+		}
+	}
+	if body.Tags != nil {
+		v.Tags = make(map[string]int, len(body.Tags))
+		for key, val := range body.Tags {
+			tk := key
+			tv := val
+			v.Tags[tk] = tv
+		}
+	}
+	if body.Item != nil {
+		v.Item = unmarshalItemRequestBodyToShopItem(body.Item)
+	}
+	if body.Choice != nil {
+		switch string(body.Choice.Kind()) {
+		case "item":
+			actual, _ := body.Choice.AsItem()
+			obj := unmarshalItemRequestBodyToShopItem(actual)
+			u := v.Choice
+			u.SetItem((*shop.Item)(obj))
+			v.Choice = u
+		case "word":
+			actual, _ := body.Choice.AsWord()
+			obj := shop.ChoiceWord(actual)
+
+			u := v.Choice
+			u.SetWord((shop.ChoiceWord)(obj))
+			v.Choice = u
+		case "list":
+			actual, _ := body.Choice.AsList()
+			obj := make([]*shop.Item, len(actual))
+			for i, val := range actual {
+				if val == nil {
+					obj[i] = nil
+					continue
+				}
+				obj[i] = unmarshalItemRequestBodyToShopItem(val)
+			}
+
+			u := v.Choice
+			u.SetList((shop.ChoiceList)(obj))
+			v.Choice = u
+		}
+	}
+	v.Num = num
+	v.Flag = flag
+	v.Ratio = ratio
+	v.Counts = counts
+	v.Flags = flags
+	v.Ratios = ratios
+	v.Day = day
+	v.Level = level
+	v.Kind = kind
+	v.Pin = pin
+	v.Session = session
+
+	return v
+}
+
 // NewUploadPayload builds a shop service upload endpoint payload.
 func NewUploadPayload(token *string) *shop.UploadPayload {
 	v := &shop.UploadPayload{}
@@ -1455,6 +1865,84 @@ func ValidateCreateRequestBody(body *CreateRequestBody) (err error) {
 	return
 }
 
+// ValidateCheckRequestBody runs the validations defined on CheckRequestBody
+func ValidateCheckRequestBody(body *CheckRequestBody) (err error) {
+	if body.Name == nil {
+		err = goa.MergeErrors(err, goa.MissingFieldError("name", "body"))
+	}
+	if body.Name != nil {
+		err = goa.MergeErrors(err, goa.ValidatePattern("body.name", *body.Name, "^[a-z]+$"))
+	}
+	if body.Name != nil {
+		if utf8.RuneCountInString(*body.Name) < 2 {
+			err = goa.MergeErrors(err, goa.InvalidLengthError("body.name", *body.Name, utf8.RuneCountInString(*body.Name), 2, true))
+		}
+	}
+	if body.Name != nil {
+		if utf8.RuneCountInString(*body.Name) > 40 {
+			err = goa.MergeErrors(err, goa.InvalidLengthError("body.name", *body.Name, utf8.RuneCountInString(*body.Name), 40, false))
+		}
+	}
+	if body.Email != nil {
+		err = goa.MergeErrors(err, goa.ValidateFormat("body.email", *body.Email, goa.FormatEmail))
+	}
+	if body.Amount != nil {
+		if *body.Amount <= 0 {
+			err = goa.MergeErrors(err, goa.InvalidRangeError("body.amount", *body.Amount, 0, true))
+		}
+	}
+	if body.Amount != nil {
+		if *body.Amount > 10 {
+			err = goa.MergeErrors(err, goa.InvalidRangeError("body.amount", *body.Amount, 10, false))
+		}
+	}
+	if len(body.Codes) > 3 {
+		err = goa.MergeErrors(err, goa.InvalidLengthError("body.codes", body.Codes, len(body.Codes), 3, false))
+	}
+	for _, e := range body.Codes {
+		err = goa.MergeErrors(err, goa.ValidatePattern("body.codes[*]", e, "^[0-9]+$"))
+	}
+	for k, v := range body.Tags {
+		err = goa.MergeErrors(err, goa.ValidatePattern("body.tags.key", k, "^[a-z]+$"))
+		if v > 10 {
+			err = goa.MergeErrors(err, goa.InvalidRangeError("body.tags[key]", v, 10, false))
+		}
+	}
+	if body.Item != nil {
+		if err2 := ValidateItemRequestBody(body.Item); err2 != nil {
+			err = goa.MergeErrors(err, err2)
+		}
+	}
+	if body.Card != nil {
+		if !(*body.Card == "4111111111111111") {
+			err = goa.MergeErrors(err, goa.InvalidEnumValueError("body.card", *body.Card, []any{"4111111111111111"}))
+		}
+	}
+	if body.Choice != nil {
+		switch string(body.Choice.Kind()) {
+		case "item":
+			actual, _ := body.Choice.AsItem()
+			if actual != nil {
+				if err2 := ValidateItemRequestBody(actual); err2 != nil {
+					err = goa.MergeErrors(err, err2)
+				}
+			}
+		case "word":
+			actual, _ := body.Choice.AsWord()
+			err = goa.MergeErrors(err, goa.ValidatePattern("body.choice.value", string(actual), "^[a-z]+$"))
+		case "list":
+			actual, _ := body.Choice.AsList()
+			if actual != nil {
+				if err2 := ValidateChoiceListRequestBody(actual); err2 != nil {
+					err = goa.MergeErrors(err, err2)
+				}
+			}
+		}
+
+	}
+	return
+}
+
 // ValidateEchoStreamingBody runs the validations defined on EchoStreamingBody
 func ValidateEchoStreamingBody(body *EchoStreamingBody) (err error) {
 	if body.Sku == nil {
@@ -1504,6 +1992,19 @@ func ValidateItemRequestBody(body *ItemRequestBody) (err error) {
 	if body.Quantity != nil {
 		if *body.Quantity > 100 {
 			err = goa.MergeErrors(err, goa.InvalidRangeError("body.quantity", *body.Quantity, 100, false))
+		}
+	}
+	return
+}
+
+// ValidateChoiceListRequestBody runs the validations defined on
+// choiceListRequestBody
+func ValidateChoiceListRequestBody(body ChoiceListRequestBody) (err error) {
+	for _, e := range body {
+		if e != nil {
+			if err2 := ValidateItemRequestBody(e); err2 != nil {
+				err = goa.MergeErrors(err, err2)
+			}
 		}
 	}
 	return
