@@ -57,6 +57,7 @@ type App struct {
 	contract *policy.Contract
 	mount    Mount
 	settings []any
+	own      []string // schemes
 }
 
 // Mount builds the services and mounts them. It is written by the generator.
@@ -74,6 +75,13 @@ func New(contract *policy.Contract, mount Mount) *App {
 // built; what is wrong with it is reported together with everything else that
 // is wrong with the environment.
 func (a *App) Configure(target any) { a.settings = append(a.settings, target) }
+
+// OwnSchemes names schemes of the design whose credentials the team verifies
+// itself: by [Runtime.Verify], or by an Auther of its services. The environment
+// is then not asked for what Aguada's verifiers would need. A name that the
+// design does not have ends the start, and so does a named scheme that nothing
+// verifies in the end.
+func (a *App) OwnSchemes(names ...string) { a.own = append(a.own, names...) }
 
 // MissingError reports a service that was not given to the chassis.
 type MissingError struct {

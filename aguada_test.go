@@ -24,6 +24,7 @@ import (
 	"time"
 
 	"github.com/aguada-dev/aguada"
+	"github.com/aguada-dev/aguada/auth"
 	"github.com/aguada-dev/aguada/policy"
 )
 
@@ -54,6 +55,48 @@ func mount(_ context.Context, _ *aguada.Runtime, h *aguada.HTTP) error {
 	h.Handle("GET", "/greet", answer)
 	h.Handle("GET", "/whisper", answer)
 	return nil
+}
+
+// own returns an App whose service verifies tokens itself.
+func own(c *policy.Contract, mount aguada.Mount) *aguada.App {
+	app := aguada.New(c, mount)
+	app.OwnSchemes("jwt")
+	return app
+}
+
+// nobody is a verifier that knows nobody but "friend".
+type nobody struct{}
+
+func (nobody) Verify(_ context.Context, c auth.Credential) (*auth.Principal, error) {
+	if c.Token == "friend" {
+		return &auth.Principal{Subject: "friend"}, nil
+	}
+	return nil, auth.Refuse(auth.Unknown, "not a friend")
+}
+
+// The team's own verifier guards a scheme, and only it.
+func TestOwnVerifier(t *testing.T) {
+	s := run(t, own(contract(), func(_ context.Context, rt *aguada.Runtime, h *aguada.HTTP) error {
+		rt.Verify("jwt", nobody{})
+		h.Handle("GET", "/greet", answer)
+		h.Handle("GET", "/whisper", answer)
+		return nil
+	}))
+	for token, want := range map[string]int{"friend": 200, "foe": 401, "": 401} {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.url+"/whisper", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Authorization", "Bearer "+token)
+		res, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = res.Body.Close()
+		if res.StatusCode != want {
+			t.Errorf("token %q: %d, want %d", token, res.StatusCode, want)
+		}
+	}
 }
 
 // service is a running App.
@@ -147,7 +190,7 @@ func contains(t *testing.T, text string, wanted ...string) {
 
 func TestServesAndStops(t *testing.T) {
 	stopped := false
-	s := run(t, aguada.New(contract(), func(ctx context.Context, rt *aguada.Runtime, h *aguada.HTTP) error {
+	s := run(t, own(contract(), func(ctx context.Context, rt *aguada.Runtime, h *aguada.HTTP) error {
 		rt.OnStop("resource", func() error { stopped = true; return nil })
 		return mount(ctx, rt, h)
 	}))
@@ -177,7 +220,7 @@ func TestReadiness(t *testing.T) {
 	down := errors.New("connection refused by 10.1.2.3")
 	c := contract()
 	c.Services[0].DependsOn = []string{"stock"}
-	s := run(t, aguada.New(c, func(ctx context.Context, rt *aguada.Runtime, h *aguada.HTTP) error {
+	s := run(t, own(c, func(ctx context.Context, rt *aguada.Runtime, h *aguada.HTTP) error {
 		rt.Check("stock", func(context.Context) error { mu.Lock(); defer mu.Unlock(); return down })
 		return mount(ctx, rt, h)
 	}))
@@ -217,35 +260,43 @@ func TestRefusesToStart(t *testing.T) {
 		h.Handle("GET", "/whisper", answer)
 		return nil
 	}
-	var own struct {
+	strange := own(contract(), mount)
+	strange.OwnSchemes("passport")
+	var settings struct {
 		Greeting string `env:"GREETING,required"`
 	}
 	configured := aguada.New(contract(), mount)
-	configured.Configure(&own)
+	configured.Configure(&settings)
 	for name, c := range map[string]struct {
 		app     *aguada.App
 		environ []string
 		want    []string
 	}{
-		"address in use": {aguada.New(contract(), mount), []string{"HTTP_ADDR=" + taken.Addr().String()}, []string{"HTTP_ADDR", "in use"}},
+		"address in use": {own(contract(), mount), []string{"HTTP_ADDR=" + taken.Addr().String()}, []string{"HTTP_ADDR", "in use"}},
 		"off loopback": {
-			aguada.New(contract(), mount), []string{"HTTP_ADDR=:8080"}, []string{"HTTP_ADDR", "TLS_MODE=upstream", "TLS_CERT_FILE"},
+			own(contract(), mount), []string{"HTTP_ADDR=:8080"}, []string{"HTTP_ADDR", "TLS_MODE=upstream", "TLS_CERT_FILE"},
 		},
 		"all at once": {
 			configured, []string{"READ_TIMEOUT=soon", "LOG_LEVEL=loud", "WRITE_TIMEOUT=-1s"},
 			[]string{"READ_TIMEOUT", "LOG_LEVEL", "WRITE_TIMEOUT", "GREETING", "AUTH_ISSUER"},
 		},
-		"no verifier": {aguada.New(contract(), guarded), nil, []string{"AUTH_ISSUER", "AUTH_AUDIENCE", "AUTH_JWKS_FILE", "whisper"}},
-		"no check":    {aguada.New(dependent, mount), nil, []string{`service greeter depends on "stock"`, "rt.Check"}},
-		"missing service": {aguada.New(contract(), func(context.Context, *aguada.Runtime, *aguada.HTTP) error {
+		"no configuration":   {aguada.New(contract(), guarded), nil, []string{"AUTH_ISSUER", "AUTH_AUDIENCE", "App.OwnSchemes"}},
+		"no verifier":        {own(contract(), guarded), nil, []string{"whisper", `scheme "jwt" has no verifier`}},
+		"own unknown scheme": {strange, nil, []string{`own scheme "passport"`}},
+		"verifier of an unknown scheme": {own(contract(), func(ctx context.Context, rt *aguada.Runtime, h *aguada.HTTP) error {
+			rt.Verify("passport", nobody{})
+			return mount(ctx, rt, h)
+		}), nil, []string{`scheme "passport"`}},
+		"no check": {own(dependent, mount), nil, []string{`service greeter depends on "stock"`, "rt.Check"}},
+		"missing service": {own(contract(), func(context.Context, *aguada.Runtime, *aguada.HTTP) error {
 			return aguada.Missing("Services.Greeter", "greeter")
 		}), nil, []string{"Services.Greeter is nil"}},
 		"nothing mounted": {
-			aguada.New(contract(), func(_ context.Context, _ *aguada.Runtime, h *aguada.HTTP) error { h.OwnAuther("greeter"); return nil }),
+			own(contract(), func(_ context.Context, _ *aguada.Runtime, h *aguada.HTTP) error { h.OwnAuther("greeter"); return nil }),
 			nil, []string{"/greet", "not mounted"},
 		},
 		"unknown route": {
-			aguada.New(contract(), func(ctx context.Context, rt *aguada.Runtime, h *aguada.HTTP) error {
+			own(contract(), func(ctx context.Context, rt *aguada.Runtime, h *aguada.HTTP) error {
 				h.Handle("POST", "/backdoor", answer)
 				return mount(ctx, rt, h)
 			}), nil, []string{"/backdoor"},
@@ -263,7 +314,7 @@ func TestRefusesToStart(t *testing.T) {
 // What was opened before a failing start is closed again.
 func TestFailedStartStops(t *testing.T) {
 	stopped := false
-	fails(t, aguada.New(contract(), func(_ context.Context, rt *aguada.Runtime, _ *aguada.HTTP) error {
+	fails(t, own(contract(), func(_ context.Context, rt *aguada.Runtime, _ *aguada.HTTP) error {
 		rt.OnStop("database", func() error { stopped = true; return nil })
 		return errors.New("no stock")
 	}))
@@ -275,7 +326,7 @@ func TestFailedStartStops(t *testing.T) {
 func TestServesTLS(t *testing.T) {
 	dir := t.TempDir()
 	pool := certificate(t, dir)
-	s := run(t, aguada.New(contract(), mount),
+	s := run(t, own(contract(), mount),
 		"TLS_CERT_FILE="+filepath.Join(dir, "cert.pem"), "TLS_KEY_FILE="+filepath.Join(dir, "key.pem"))
 	url := strings.Replace(s.url, "http://", "https://", 1)
 	for _, version := range []uint16{tls.VersionTLS11, tls.VersionTLS12, tls.VersionTLS13} {

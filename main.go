@@ -91,7 +91,7 @@ func (a *App) command(ctx, force context.Context, args, environ []string, stdout
 }
 
 func (a *App) printConfig(environ []string, asJSON bool, stdout, stderr io.Writer) int {
-	rows := config.Reference(environ, needs(a.contract), a.settings...)
+	rows := config.Reference(environ, a.needs(), a.settings...)
 	write := config.WriteTable
 	if asJSON {
 		write = config.WriteJSON
@@ -104,8 +104,7 @@ func (a *App) printConfig(environ []string, asJSON bool, stdout, stderr io.Write
 }
 
 func (a *App) checkConfig(environ []string, stdout, stderr io.Writer) int {
-	_, lacking, err := a.load(environ)
-	if err := errors.Join(lacking, err); err != nil {
+	if _, err := a.load(environ); err != nil {
 		fmt.Fprintln(stderr, err)
 		return 1
 	}

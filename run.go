@@ -8,8 +8,11 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 
+	"github.com/aguada-dev/aguada/auth"
+	"github.com/aguada-dev/aguada/auth/mtls"
 	"github.com/aguada-dev/aguada/config"
 	"github.com/aguada-dev/aguada/health"
 	"github.com/aguada-dev/aguada/lifecycle"
@@ -35,7 +38,7 @@ type Process struct {
 // only if no request was cut. Cancelling force skips what is left of the stop.
 // Run uses no globals and exits nothing: Main does.
 func (a *App) Run(ctx, force context.Context, p Process) error {
-	cfg, lacking, err := a.load(p.Environ)
+	cfg, err := a.load(p.Environ)
 	if err != nil {
 		return err
 	}
@@ -55,36 +58,35 @@ func (a *App) Run(ctx, force context.Context, p Process) error {
 	group.OnFlush("telemetry", o.telemetry.Shutdown)
 	group.OnStop("debug leases", func() error { o.leases.Close("shutdown"); return nil })
 	rt := &Runtime{
-		Config: cfg, Logger: o.logger, operation: o, group: group, names: make(map[string]bool),
+		Config: cfg, Logger: o.logger, operation: o, group: group, names: make(map[string]bool), own: make(auth.Verifiers), notes: make(map[string]func() string),
 		checks: health.New(health.Config{
 			Ready: group.Ready, Started: func() bool { return group.State() >= lifecycle.Ready },
 			Version: a.contract.API.Version, Logger: o.logger,
 		}),
 	}
 	return group.Run(ctx, force, func(ctx context.Context) error {
-		return a.start(o.clue.BaseContext(ctx), rt, lacking, p)
+		return a.start(o.clue.BaseContext(ctx), rt, p)
 	})
 }
 
-// load reads the configuration. What only lacks because the design's schemes
-// ask for it is returned apart, as lacking: a service that verifies
-// credentials itself does not need it, and that is not known yet.
-func (a *App) load(environ []string) (cfg *config.Config, lacking, err error) {
-	cfg, err = config.Load(environ, needs(a.contract), a.settings...)
-	if err == nil {
-		return cfg, nil, nil
+// load reads the configuration.
+func (a *App) load(environ []string) (*config.Config, error) {
+	for _, name := range a.own {
+		if !a.scheme(name) {
+			return nil, fmt.Errorf("own scheme %q: the design has no such scheme", name)
+		}
 	}
-	n := needs(a.contract)
-	n.Basic, n.APIKey, n.Token = false, false, false
-	if cfg, again := config.Load(environ, n, a.settings...); again == nil {
-		return cfg, err, nil
-	}
-	return nil, nil, err
+	return config.Load(environ, a.needs(), a.settings...)
+}
+
+// scheme reports whether the design has a scheme of that name.
+func (a *App) scheme(name string) bool {
+	return slices.ContainsFunc(a.contract.Schemes, func(s policy.Scheme) bool { return s.Name == name })
 }
 
 // start brings everything up, in order: the listeners first, so that an address
 // in use is noticed before anything is touched; requests last.
-func (a *App) start(ctx context.Context, rt *Runtime, lacking error, p Process) error {
+func (a *App) start(ctx context.Context, rt *Runtime, p Process) error {
 	files, err := rt.Config.OpenTLS()
 	if err != nil {
 		return err
@@ -96,7 +98,7 @@ func (a *App) start(ctx context.Context, rt *Runtime, lacking error, p Process) 
 	if err := a.serveAdmin(ctx, rt, files, p.Environ); err != nil {
 		return errors.Join(err, ln.Close())
 	}
-	h, err := a.assemble(ctx, rt, lacking)
+	h, err := a.assemble(ctx, rt, files)
 	if err != nil {
 		return errors.Join(err, ln.Close())
 	}
@@ -119,22 +121,26 @@ func (a *App) start(ctx context.Context, rt *Runtime, lacking error, p Process) 
 }
 
 // assemble builds the services and mounts them.
-func (a *App) assemble(ctx context.Context, rt *Runtime, lacking error) (*HTTP, error) {
+func (a *App) assemble(ctx context.Context, rt *Runtime, files *config.TLS) (*HTTP, error) {
 	v, err := rt.verifiers(a.contract.Schemes)
 	if err != nil {
 		return nil, err
 	}
-	o := rt.operation
-	h, err := transport.New(transport.Config{
-		Contract: a.contract, Verifiers: v, Logger: slog.New(o.out), Telemetry: o.telemetry, Leases: o.leases,
-		Context: o.clue.Context, Audit: o.audited, TrustedProxies: rt.Config.TrustedProxies,
-		ReadTimeout: rt.Config.ReadTimeout, WriteTimeout: rt.Config.WriteTimeout, Draining: rt.group.Draining,
-	})
+	h, err := rt.transport(a.contract, v, files)
 	if err != nil {
 		return nil, err
 	}
 	if err := a.mount(ctx, rt, h); err != nil {
 		return nil, fmt.Errorf("build services: %w", err)
+	}
+	for name, own := range rt.own {
+		if !a.scheme(name) {
+			return nil, fmt.Errorf("build services: verifier of scheme %q: the design has no such scheme", name)
+		}
+		v[name] = own
+	}
+	if err := rt.guarded(v); err != nil {
+		return nil, err
 	}
 	if err := rt.dependencies(a.contract); err != nil {
 		return nil, err
@@ -145,10 +151,41 @@ func (a *App) assemble(ctx context.Context, rt *Runtime, lacking error) (*HTTP, 
 		h.Plain(http.MethodGet, path, probe)
 	}
 	if err := h.Ready(); err != nil {
-		return nil, errors.Join(err, lacking)
+		return nil, err
 	}
 	warnUndeclared(rt.Logger, a.contract)
 	return h, nil
+}
+
+// transport makes the request path of a contract.
+func (rt *Runtime) transport(c *policy.Contract, v auth.Verifiers, files *config.TLS) (*HTTP, error) {
+	o, cfg := rt.operation, rt.Config
+	t := transport.Config{
+		Contract: c, Verifiers: v, Logger: slog.New(o.out), Telemetry: o.telemetry, Leases: o.leases,
+		Context: o.clue.Context, Audit: o.audited, TrustedProxies: cfg.TrustedProxies,
+		ReadTimeout: cfg.ReadTimeout, WriteTimeout: cfg.WriteTimeout, Draining: rt.group.Draining,
+	}
+	if len(cfg.CORSOrigins) > 0 {
+		t.CORS = &policy.CORS{Origins: cfg.CORSOrigins, Credentials: cfg.CORSCredentials}
+	}
+	if files.Public() != nil || cfg.TLSMode != "" {
+		t.StrictTransport = cfg.HSTSMaxAge
+	}
+	if cfg.TLSClientCAFile != "" {
+		t.Trusts = files.Trusts
+	}
+	if cfg.TLSClientIdentity != "off" {
+		identity, err := mtls.New(mtls.Mode(cfg.TLSClientIdentity))
+		if err != nil {
+			return nil, err
+		}
+		t.Identity = identity.Principal
+	}
+	if files.Public() != nil {
+		files.LogExpiry(rt.Logger)
+		rt.note("tls.certificate", nil, files.Note)
+	}
+	return transport.New(t)
 }
 
 // server returns the public server. net/http's ReadTimeout is not set: it would
@@ -163,6 +200,7 @@ func (rt *Runtime) server(h *HTTP, files *config.TLS) *http.Server {
 		IdleTimeout:       c.IdleTimeout,
 		MaxHeaderBytes:    int(c.MaxHeaderBytes),
 		BaseContext:       func(net.Listener) context.Context { return rt.operation.clue.BaseContext(context.Background()) },
+		ConnContext:       transport.ConnContext,
 		// OPTIONS * shall not bypass the log either.
 		DisableGeneralOptionsHandler: true,
 		ErrorLog:                     slog.NewLogLogger(rt.Logger.Handler(), slog.LevelWarn),

@@ -10,6 +10,7 @@ import (
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/aguada-dev/aguada/auth"
 	"github.com/aguada-dev/aguada/auth/jwt"
 	"github.com/aguada-dev/aguada/config"
 	"github.com/aguada-dev/aguada/health"
@@ -27,10 +28,12 @@ type Runtime struct {
 	operation *operation
 	admin     net.Addr // of the private port; nil if it is off
 
-	keys   *jwt.KeySet // nil without tokens
+	keys   []jwt.Issuer
+	notes  map[string]func() string // by check
 	group  *lifecycle.Group
 	checks *health.Checks
 	names  map[string]bool // of the checks
+	own    auth.Verifiers  // by name of their scheme
 }
 
 // Check registers the check of a dependency under the name that the design's
@@ -41,6 +44,12 @@ func (rt *Runtime) Check(name string, check func(context.Context) error) {
 	rt.names[name] = true
 	rt.checks.Add(name, check)
 }
+
+// Verify has v prove the credentials of a scheme of the design, in place of what
+// the configuration provides for. Name the scheme to [App.OwnSchemes] too, so
+// that the configuration is not asked for it. A name that the design does not
+// have ends the start. Use it only while building.
+func (rt *Runtime) Verify(scheme string, v auth.Verifier) { rt.own[scheme] = v }
 
 // OnStop registers a function to be run once the last request is answered.
 // Functions run in reverse order of registration, within SHUTDOWN_TIMEOUT; also

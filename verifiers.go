@@ -1,35 +1,49 @@
 package aguada
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
+	"time"
 
 	"github.com/aguada-dev/aguada/auth"
 	"github.com/aguada-dev/aguada/auth/apikey"
 	"github.com/aguada-dev/aguada/auth/basic"
+	"github.com/aguada-dev/aguada/auth/introspect"
 	"github.com/aguada-dev/aguada/auth/jwt"
+	"github.com/aguada-dev/aguada/auth/lockout"
 	"github.com/aguada-dev/aguada/config"
 	"github.com/aguada-dev/aguada/policy"
+	"github.com/aguada-dev/aguada/transport"
 )
 
-// keySetCheck is the name under which readiness asks for the key set.
-const keySetCheck = "auth.jwks"
+// Names under which readiness tells of keys and tokens.
+const (
+	keySetCheck        = "auth.jwks"
+	introspectionCheck = "auth.introspection"
+)
 
 // needs says which configuration the contract asks for.
-func needs(c *policy.Contract) config.Needs {
+func (a *App) needs() config.Needs {
 	var n config.Needs
-	for _, s := range c.Schemes {
+	for _, s := range a.contract.Schemes {
+		if slices.Contains(a.own, s.Name) {
+			continue
+		}
 		switch s.Kind {
 		case policy.Basic:
 			n.Basic = true
 		case policy.APIKey:
 			n.APIKey = true
-		case policy.JWT, policy.OAuth2, policy.Bearer:
+		case policy.JWT:
+			n.JWT = true
+		case policy.OAuth2, policy.Bearer:
 			n.Token = true
 		}
 	}
-	for _, s := range c.Services {
+	for _, s := range a.contract.Services {
 		for _, name := range s.DependsOn {
 			n.Database = n.Database || name == "database"
 		}
@@ -42,31 +56,16 @@ func needs(c *policy.Contract) config.Needs {
 // which services verify credentials themselves.
 func (rt *Runtime) verifiers(schemes []policy.Scheme) (auth.Verifiers, error) {
 	v := make(auth.Verifiers)
-	var keys *jwt.KeySet
+	var issuers []jwt.Issuer
+	var err error
+	if slices.ContainsFunc(schemes, func(s policy.Scheme) bool { return s.Kind != policy.Basic && s.Kind != policy.APIKey }) {
+		if issuers, err = rt.issuers(); err != nil {
+			return nil, err
+		}
+	}
 	var errs []error
 	for _, s := range schemes {
-		var made auth.Verifier
-		var err error
-		switch c := rt.Config; s.Kind {
-		case policy.Basic:
-			if c.AuthUsersFile != "" {
-				made, err = basic.Open(c.AuthUsersFile, basic.Config{Scheme: s.Name, Logger: rt.Logger})
-			}
-		case policy.APIKey:
-			if c.AuthAPIKeysFile != "" {
-				pepper := []byte(c.AuthAPIKeysPepper.Reveal())
-				made, err = apikey.Open(c.AuthAPIKeysFile, pepper, apikey.Config{Scheme: s.Name, Logger: rt.Logger})
-			}
-		default:
-			if keys == nil {
-				keys, err = rt.keySet(c)
-			}
-			if keys != nil && err == nil {
-				made, err = jwt.New(keys, c.AuthIssuer, jwt.Config{
-					Scheme: s.Name, Audience: []string{c.AuthAudience}, Algorithms: c.AuthAlgorithms, Leeway: c.AuthLeeway,
-				})
-			}
-		}
+		made, err := rt.verifier(s, issuers)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("scheme %s: %w", s.Name, err))
 		} else if made != nil {
@@ -76,25 +75,167 @@ func (rt *Runtime) verifiers(schemes []policy.Scheme) (auth.Verifiers, error) {
 	return v, errors.Join(errs...)
 }
 
-// keySet opens the configured key set; nil if there is none. Readiness depends
-// on it.
-func (rt *Runtime) keySet(c *config.Config) (*jwt.KeySet, error) {
-	cfg := jwt.KeySetConfig{Logger: rt.Logger.With(slog.String("component", keySetCheck))}
-	var keys *jwt.KeySet
-	var err error
-	switch {
-	case c.AuthJWKSFile != "":
-		keys, err = jwt.NewFileKeySet(c.AuthJWKSFile, cfg)
-	case c.AuthJWKSURL != "":
-		keys, err = jwt.NewURLKeySet(c.AuthJWKSURL, cfg)
-	default:
+// verifier makes the verifier of one scheme; nil if it is not configured.
+func (rt *Runtime) verifier(s policy.Scheme, issuers []jwt.Issuer) (auth.Verifier, error) {
+	c := rt.Config
+	switch s.Kind {
+	case policy.Basic:
+		if c.AuthUsersFile == "" {
+			return nil, nil
+		}
+		return basic.Open(c.AuthUsersFile, basic.Config{Scheme: s.Name, Logger: rt.Logger})
+	case policy.APIKey:
+		if c.AuthAPIKeysFile == "" {
+			return nil, nil
+		}
+		return apikey.Open(c.AuthAPIKeysFile, rt.Peppers(), apikey.Config{Scheme: s.Name, Logger: rt.Logger})
+	}
+	var tokens, opaque auth.Verifier
+	if len(issuers) > 0 {
+		signed, err := jwt.New(issuers, jwt.Config{
+			Scheme: s.Name, Audience: c.AuthAudiences, Algorithms: c.AuthAlgorithms, Types: c.AuthTokenTypes,
+			Leeway: c.AuthLeeway, MaxAge: c.AuthMaxTokenAge,
+		})
+		if err != nil {
+			return nil, err
+		}
+		tokens = signed
+	}
+	if c.AuthIntrospectionURL != "" && s.Kind != policy.JWT {
+		asked, err := rt.introspection(s.Name)
+		if err != nil {
+			return nil, err
+		}
+		opaque = asked
+	}
+	if tokens == nil && opaque == nil {
 		return nil, nil
 	}
+	return introspect.Choose(tokens, opaque), nil
+}
+
+// Peppers returns the configured peppers of API keys, for a store of the
+// team's own; they follow their files.
+func (rt *Runtime) Peppers() apikey.Peppers {
+	return apikey.Peppers{Current: rt.Config.AuthAPIKeysPepper.Reveal, Old: rt.Config.AuthAPIKeysOldPepper.Reveal}
+}
+
+// introspection asks about the opaque tokens of a scheme.
+func (rt *Runtime) introspection(scheme string) (*introspect.Verifier, error) {
+	c := rt.Config
+	endpoint := func() string { return c.AuthIntrospectionURL }
+	id := func() string { return c.AuthIntrospectionClientID }
+	v, err := introspect.New(endpoint, id, c.AuthIntrospectionClientSecret.Reveal, introspect.Config{
+		Scheme: scheme, Issuers: c.AuthIssuers, Audience: c.AuthAudiences, Leeway: c.AuthLeeway, MaxAge: c.AuthMaxTokenAge, Logger: rt.Logger,
+	})
 	if err != nil {
 		return nil, err
 	}
-	rt.OnStop(keySetCheck, keys.Close)
-	rt.checks.Add(keySetCheck, keys.Ready)
-	rt.keys = keys
-	return keys, nil
+	rt.OnStop(introspectionCheck, v.Close)
+	rt.note(introspectionCheck, nil, v.Note)
+	return v, nil
+}
+
+// issuers opens the key sets of the configured issuers. Readiness depends on
+// one of them: while there are keys, somebody's tokens are good.
+func (rt *Runtime) issuers() ([]jwt.Issuer, error) {
+	c := rt.Config
+	cfg := jwt.KeySetConfig{Logger: rt.Logger.With(slog.String("component", keySetCheck))}
+	var all []jwt.Issuer
+	for i, name := range c.AuthIssuers {
+		var keys *jwt.KeySet
+		var err error
+		switch file, url := at(c.AuthJWKSFiles, i), at(c.AuthJWKSURLs, i); {
+		case file != "":
+			keys, err = jwt.NewFileKeySet(file, cfg)
+		case url != "":
+			keys, err = jwt.NewURLKeySet(url, cfg)
+		default:
+			keys, err = jwt.NewIssuerKeySet(name, cfg)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("issuer %d of AUTH_ISSUER: %w", i+1, err)
+		}
+		rt.OnStop(keySetCheck, keys.Close)
+		all = append(all, jwt.Issuer{Name: name, Keys: keys})
+	}
+	if len(all) > 0 {
+		rt.keys = all
+		rt.note(keySetCheck, rt.keysReady, rt.keysNote)
+	}
+	return all, nil
+}
+
+// at returns the i-th value of a list that may be shorter.
+func at(list []string, i int) string {
+	if i >= len(list) {
+		return ""
+	}
+	return list[i]
+}
+
+// keysReady passes while one issuer's tokens can be verified.
+func (rt *Runtime) keysReady(ctx context.Context) error {
+	var errs []error
+	for _, i := range rt.keys {
+		err := i.Keys.Ready(ctx)
+		if err == nil {
+			return nil
+		}
+		errs = append(errs, fmt.Errorf("issuer %s: %w", i.Name, err))
+	}
+	return errors.Join(errs...)
+}
+
+// keysNote says what is wrong with any of them.
+func (rt *Runtime) keysNote() string {
+	note := ""
+	for _, i := range rt.keys {
+		text := i.Keys.Status().Note()
+		if text == "" {
+			continue
+		}
+		if note != "" {
+			note += "; "
+		}
+		note += "issuer " + i.Name + ": " + text
+	}
+	return note
+}
+
+// keySetAges are the ages of the key sets that are fetched, by issuer.
+func (rt *Runtime) keySetAges() map[string]time.Duration {
+	ages := map[string]time.Duration{}
+	for _, i := range rt.keys {
+		if at := i.Keys.Fetched(); !at.IsZero() {
+			ages[i.Name] = time.Since(at)
+		}
+	}
+	return ages
+}
+
+// lockout slows down clients that guess credentials; nil if it is off, or if
+// it cannot tell one client from another.
+func (rt *Runtime) lockout() (*lockout.Lockout, error) {
+	c := rt.Config
+	switch {
+	case c.AuthLockoutFailures == 0:
+		return nil, nil
+	case c.TLSMode != "" && len(c.TrustedProxies) == 0:
+		rt.Logger.Warn("lock-out of clients that guess credentials is off: TLS_MODE=upstream makes all clients one address; set TRUSTED_PROXIES to the proxy's networks")
+		return nil, nil
+	}
+	return lockout.New(lockout.Config{Failures: c.AuthLockoutFailures, Max: c.AuthLockoutMax})
+}
+
+// guarded has every verifier behind the lock-out.
+func (rt *Runtime) guarded(all auth.Verifiers) error {
+	l, err := rt.lockout()
+	if err != nil {
+		return err
+	}
+	for name, v := range all {
+		all[name] = l.Guard(v, lockout.Guard{Client: transport.ClientAddr, Locked: rt.operation.locked})
+	}
+	return nil
 }

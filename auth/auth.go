@@ -78,6 +78,8 @@ func NewContext(ctx context.Context, p *Principal) context.Context {
 type Credential struct {
 	Token              string
 	Username, Password string
+
+	unjudged bool // the form of Token is for the guard to judge
 }
 
 // Format implements [fmt.Formatter]: no verb prints what a credential holds.
@@ -96,6 +98,15 @@ type Verifier interface {
 	// The principal's Scheme is set by the caller's configuration, never by
 	// the credential.
 	Verify(ctx context.Context, c Credential) (*Principal, error)
+}
+
+// Recaller is a [Verifier] of tokens that remembers those it accepted.
+type Recaller interface {
+	// Recall returns the principal of a token that Verify accepted before and
+	// would accept now, and nil for any other: what it returns for is equal,
+	// byte for byte, to a token whose form and proof were judged. It does not
+	// wait and does not allocate.
+	Recall(ctx context.Context, token string) *Principal
 }
 
 // Verifiers holds a verifier by the design's name of its scheme.

@@ -37,6 +37,19 @@ const maxBasic = 4 << 10
 // header of another scheme, is Missing; all else that does not fit is
 // Malformed. Tokens are not copied: nothing is allocated for them.
 func ParseAuthorization(kind policy.SchemeKind, value string, authorization bool) (Credential, error) {
+	c, err := CutAuthorization(kind, value, authorization)
+	if c.unjudged && !token68(c.Token) {
+		return Credential{}, errToken
+	}
+	c.unjudged = false
+	return c, err
+}
+
+// CutAuthorization is ParseAuthorization for a [Source], except that the form
+// of a bearer token is left for [Guard.Check] to judge, which need not look at
+// a token that its verifier accepted before. Give what it returns to no one
+// else.
+func CutAuthorization(kind policy.SchemeKind, value string, authorization bool) (Credential, error) {
 	if value == "" {
 		return Credential{}, ErrMissing
 	}
@@ -56,10 +69,7 @@ func ParseAuthorization(kind policy.SchemeKind, value string, authorization bool
 		if !authorization && (!isBearer || !spaced) {
 			rest = value
 		}
-		if !token68(rest) {
-			return Credential{}, errToken
-		}
-		return Credential{Token: rest}, nil
+		return Credential{Token: rest, unjudged: true}, nil
 	case policy.APIKey:
 		if named(word, "basic") && spaced {
 			return Credential{}, errOtherScheme

@@ -11,10 +11,13 @@ import (
 // Challenges returns the WWW-Authenticate values that go with an error of
 // [Guard.Check], one per distinct challenge of the method's schemes: Basic per
 // RFC 7617, Bearer per RFC 6750 for tokens, and APIKey with the key's name and
-// place for API keys. A Bearer challenge says error="invalid_token" when its
-// own credential was refused, and none when no credential was presented; with
-// a 403 there is only the one that says which scopes were needed. A 503 has no
-// challenge. The values are made at start-up and shared: do not modify them.
+// place for API keys. A Bearer challenge names the scopes that the method asks
+// for, each alternative's in a challenge of its own. It says
+// error="invalid_token" when its own credential was refused, with a description
+// where that helps the client and tells a stranger nothing, and no error when
+// no credential was presented. With a 403 there is only the one that says which
+// scopes were needed. A 429 and a 503 have no challenge. The values are made at start-up
+// and shared: do not modify them.
 func (g *Guard) Challenges(err error) []string {
 	if g == nil || err == nil {
 		return nil
@@ -24,7 +27,7 @@ func (g *Guard) Challenges(err error) []string {
 		return g.challenges
 	}
 	switch e.Reason {
-	case Unavailable:
+	case Unavailable, Locked:
 		return nil
 	case Missing, Late:
 		return g.challenges
@@ -33,7 +36,10 @@ func (g *Guard) Challenges(err error) []string {
 	}
 	for i := range g.uses {
 		if g.uses[i].Scheme == e.Scheme {
-			return g.uses[i].rejected
+			if made, ok := g.uses[i].rejected[e.Reason]; ok {
+				return made
+			}
+			return g.uses[i].rejected[""]
 		}
 	}
 	return g.challenges
@@ -52,20 +58,65 @@ func (g *Guard) forbidden(e *Error) []string {
 	return nil
 }
 
+// descriptions are what a client may be told of a token that was refused. That
+// no key fits, or that the signature is wrong, is one and the same to it.
+var descriptions = map[Reason]string{
+	"":            "",
+	Expired:       "the token expired",
+	NotYetValid:   "the token is not valid yet",
+	WrongIssuer:   "the token is from another issuer",
+	WrongAudience: "the token is for another audience",
+	WrongType:     "the token is not an access token for its bearer",
+}
+
 // challenges makes the challenges of a guard whose uses are complete.
 func (c *compiler) challenges() {
 	g := c.guard
 	for i := range g.uses {
-		add(&g.challenges, challenge(c.realm, &g.uses[i], false))
-		for j := range g.uses {
-			same := g.uses[j].Scheme == g.uses[i].Scheme
-			plain := challenge(c.realm, &g.uses[j], false)
-			full := challenge(c.realm, &g.uses[j], same)
-			if same || plain != challenge(c.realm, &g.uses[i], false) {
-				add(&g.uses[i].rejected, full)
+		for _, v := range c.plain(i) {
+			add(&g.challenges, v)
+		}
+	}
+	for i := range g.uses {
+		g.uses[i].rejected = map[Reason][]string{}
+		for reason, text := range descriptions {
+			g.uses[i].rejected[reason] = c.rejected(i, text)
+		}
+	}
+}
+
+// plain returns the challenges of a use without an error.
+func (c *compiler) plain(at int) []string {
+	var values []string
+	for _, scopes := range c.scopes[at] {
+		add(&values, challenge(c.realm, &c.guard.uses[at], "", scopes))
+	}
+	return values
+}
+
+// rejected returns the challenges of a method when a use's credential was
+// refused: with the error for the use's scheme, and those of the others.
+func (c *compiler) rejected(at int, description string) []string {
+	failure := `, error="invalid_token"`
+	if description != "" {
+		failure += `, error_description=` + quote(description)
+	}
+	own := c.plain(at)
+	var values []string
+	for i := range c.guard.uses {
+		if c.guard.uses[i].Scheme == c.guard.uses[at].Scheme {
+			for _, scopes := range c.scopes[i] {
+				add(&values, challenge(c.realm, &c.guard.uses[i], failure, scopes))
+			}
+			continue
+		}
+		for _, v := range c.plain(i) {
+			if !slices.Contains(own, v) {
+				add(&values, v)
 			}
 		}
 	}
+	return values
 }
 
 // add appends a value that is not there yet.
@@ -80,18 +131,20 @@ func bearer(k policy.SchemeKind) bool {
 	return k == policy.JWT || k == policy.OAuth2 || k == policy.Bearer
 }
 
-// challenge writes the challenge of one use.
-func challenge(realm string, u *use, invalid bool) string {
-	switch {
-	case u.kind == policy.Basic:
+// challenge writes the challenge of one use; failure is what it says of an
+// error.
+func challenge(realm string, u *use, failure string, scopes []string) string {
+	switch u.kind {
+	case policy.Basic:
 		return `Basic realm=` + quote(realm) + `, charset="UTF-8"`
-	case u.kind == policy.APIKey:
+	case policy.APIKey:
 		return `APIKey realm=` + quote(realm) + `, name=` + quote(u.Name) + `, in=` + quote(string(u.In))
-	case invalid:
-		return `Bearer realm=` + quote(realm) + `, error="invalid_token"`
-	default:
-		return `Bearer realm=` + quote(realm)
 	}
+	text := `Bearer realm=` + quote(realm) + failure
+	if len(scopes) > 0 {
+		text += `, scope=` + quote(strings.Join(scopes, " "))
+	}
+	return text
 }
 
 // insufficient writes the challenge for a missing scope.

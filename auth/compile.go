@@ -33,6 +33,7 @@ type compiler struct {
 	schemes   []policy.Scheme
 	verifiers Verifiers
 	guard     *Guard
+	scopes    [][][]string // of each use, the distinct lists of scopes that alternatives ask of it
 	errs      []error
 }
 
@@ -87,6 +88,7 @@ func (c *compiler) requirement(n int, r *policy.Requirement) {
 				unchecked = slices.DeleteFunc(unchecked, func(x string) bool { return x == scope })
 			}
 		}
+		c.wants(p)
 		if len(p.scopes) > 0 && bearer(s.Kind) {
 			p.forbidden = []string{insufficient(c.realm, p.scopes)}
 		}
@@ -96,6 +98,17 @@ func (c *compiler) requirement(n int, r *policy.Requirement) {
 		c.fail("no scheme of requirement %d declares its scope %q", n+1, scope)
 	}
 	c.guard.alts = append(c.guard.alts, a)
+}
+
+// wants notes the scopes that an alternative asks of a use.
+func (c *compiler) wants(p part) {
+	for len(c.scopes) <= p.use {
+		c.scopes = append(c.scopes, nil)
+	}
+	lists := &c.scopes[p.use]
+	if !slices.ContainsFunc(*lists, func(l []string) bool { return slices.Equal(l, p.scopes) }) {
+		*lists = append(*lists, p.scopes)
+	}
 }
 
 // scheme finds a scheme by name; nil after an error.
@@ -144,6 +157,8 @@ func (c *compiler) use(u policy.Use, s *policy.Scheme) int {
 	if at >= 0 {
 		return at
 	}
-	c.guard.uses = append(c.guard.uses, use{Use: u, kind: s.Kind, verifier: c.verifiers[s.Name]})
+	made := use{Use: u, kind: s.Kind, verifier: c.verifiers[s.Name]}
+	made.recaller, _ = made.verifier.(Recaller)
+	c.guard.uses = append(c.guard.uses, made)
 	return len(c.guard.uses) - 1
 }

@@ -3,6 +3,7 @@ package auth
 import (
 	"errors"
 	"net/http"
+	"time"
 )
 
 // Reason says why a call was not authenticated. The set is bounded, so that a
@@ -25,6 +26,7 @@ const (
 	WrongAlgorithm    Reason = "wrong_algorithm"    // alg is not allowed, or not one of the key's
 	InsufficientScope Reason = "insufficient_scope" // authenticated, but lacks a scope
 	Unavailable       Reason = "unavailable"        // the verifier cannot decide now
+	Locked            Reason = "locked"             // the client has to wait: it guessed too often
 )
 
 // Error says that a call was not authenticated or not authorised. Its text is
@@ -37,6 +39,13 @@ type Error struct {
 	Scheme string
 	// Principal is the caller who lacks a scope; nil for all other reasons.
 	Principal *Principal
+	// Account is whose credential it seemed to be, for logs and audit events:
+	// the name of an existing user whose password was wrong, the id of an
+	// existing key. It is empty where the verifier knows nobody of that name,
+	// since people type passwords where names belong.
+	Account string
+	// RetryAfter is how long a Locked client has to wait.
+	RetryAfter time.Duration
 	// Err says more; it may be nil.
 	Err error
 
@@ -73,14 +82,16 @@ func (e *Error) Error() string {
 func (e *Error) Unwrap() error { return e.Err }
 
 // Status returns the HTTP status that answers the call: 403 for a missing
-// scope, 503 where the verifier could not decide, and 401 for all else,
-// reasons unknown to this package included.
+// scope, 429 for a client that is locked out, 503 where the verifier could not
+// decide, and 401 for all else, reasons unknown to this package included.
 func (e *Error) Status() int {
 	switch e.Reason {
 	case InsufficientScope:
 		return http.StatusForbidden
 	case Unavailable:
 		return http.StatusServiceUnavailable
+	case Locked:
+		return http.StatusTooManyRequests
 	default:
 		return http.StatusUnauthorized
 	}

@@ -33,7 +33,8 @@ type use struct {
 	policy.Use
 	kind     policy.SchemeKind
 	verifier Verifier
-	rejected []string // challenges when its credential was refused
+	recaller Recaller            // the verifier, if it is one
+	rejected map[Reason][]string // challenges when its credential was refused, by why; "" for any
 }
 
 // alternative is a requirement: all of its parts must be satisfied.
@@ -105,7 +106,7 @@ func (g *Guard) Check(ctx context.Context, src Source) (*Principal, error) {
 		outs = make([]outcome, len(g.uses))
 	}
 	outs = outs[:len(g.uses)]
-	if err := g.extract(src, outs); err != nil {
+	if err := g.extract(ctx, src, outs); err != nil {
 		return nil, err
 	}
 	var pending bool
@@ -139,12 +140,14 @@ func (g *Guard) Check(ctx context.Context, src Source) (*Principal, error) {
 }
 
 // extract reads every use's credential. It fails on a duplicate.
-func (g *Guard) extract(src Source, outs []outcome) error {
+func (g *Guard) extract(ctx context.Context, src Source, outs []outcome) error {
 	for i := range g.uses {
 		u, o := &g.uses[i], &outs[i]
 		c, err := src.Credential(&u.Use, u.kind)
 		if err == nil {
-			o.credential = c
+			err = u.present(ctx, o, c)
+		}
+		if err == nil {
 			continue
 		}
 		o.err = asError(err)
@@ -164,6 +167,26 @@ func (g *Guard) extract(src Source, outs []outcome) error {
 			o.state = refused
 		}
 	}
+	return nil
+}
+
+// present takes a credential. A token whose form is not judged yet is proved by
+// having been accepted before, or else judged.
+func (u *use) present(ctx context.Context, o *outcome, c Credential) error {
+	o.credential = c
+	if !c.unjudged {
+		return nil
+	}
+	if u.recaller != nil {
+		if p := u.recaller.Recall(ctx, c.Token); p != nil {
+			u.prove(o, p)
+			return nil
+		}
+	}
+	if !token68(c.Token) {
+		return errToken
+	}
+	o.credential.unjudged = false
 	return nil
 }
 
@@ -202,13 +225,18 @@ func (u *use) verify(ctx context.Context, o *outcome) {
 	case p == nil:
 		o.err, o.state = Refuse(Unavailable, "verifier returned neither principal nor error"), unavailable
 	default:
-		if p.Scheme != u.Scheme {
-			q := *p
-			q.Scheme = u.Scheme
-			p = &q
-		}
-		o.p, o.state = p, proved
+		u.prove(o, p)
 	}
+}
+
+// prove notes the principal of a credential.
+func (u *use) prove(o *outcome, p *Principal) {
+	if p.Scheme != u.Scheme {
+		q := *p
+		q.Scheme = u.Scheme
+		p = &q
+	}
+	o.p, o.state = p, proved
 }
 
 // blame returns the error with the scheme filled in. Errors are shared, so

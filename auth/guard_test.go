@@ -291,6 +291,9 @@ func TestChallenges(t *testing.T) {
 		basic  = `Basic realm="shop", charset="UTF-8"`
 		key    = `APIKey realm="shop", name="k", in="header"`
 		bearer = `Bearer realm="shop"`
+		// of a token
+		invalid = `, error="invalid_token"`
+		expired = invalid + `, error_description="the token expired"`
 	)
 	tests := map[string]struct {
 		alternatives []string
@@ -298,10 +301,14 @@ func TestChallenges(t *testing.T) {
 		want         []string
 	}{
 		"nothing presented": {[]string{"b", "k", "j", "o"}, request{}, []string{basic, key, bearer}},
-		"token refused":     {[]string{"b", "j", "o"}, request{"j": "bad"}, []string{basic, bearer + `, error="invalid_token"`}},
-		"token malformed":   {[]string{"j"}, request{"j": "malformed"}, []string{bearer + `, error="invalid_token"`}},
-		"other one refused": {[]string{"b", "j"}, request{"b": "bad"}, []string{basic, bearer}},
-		"duplicate":         {[]string{"j", "k"}, request{"j": "twice"}, []string{bearer + `, error="invalid_token"`, key}},
+		"nothing presented, scopes": {[]string{"j : read write", "j k : read", "o"}, request{},
+			[]string{bearer + `, scope="read write"`, bearer + `, scope="read"`, key, bearer}},
+		"token expired":   {[]string{"b", "j", "o"}, request{"j": "bad"}, []string{basic, bearer + expired}},
+		"token malformed": {[]string{"j"}, request{"j": "malformed"}, []string{bearer + invalid}},
+		"token expired, scopes": {[]string{"j : read", "k"}, request{"j": "bad"},
+			[]string{bearer + expired + `, scope="read"`, key}},
+		"other one refused": {[]string{"b", "j : read"}, request{"b": "bad"}, []string{basic, bearer + `, scope="read"`}},
+		"duplicate":         {[]string{"j", "k"}, request{"j": "twice"}, []string{bearer + invalid, key}},
 		"scope":             {[]string{"k", "j : read write"}, request{"j": "ok"}, []string{bearer + `, error="insufficient_scope", scope="read write"`}},
 		"scope of alternative": {[]string{"j k: write", "j : read"}, request{"j": "ok"},
 			[]string{bearer + `, error="insufficient_scope", scope="read"`}},

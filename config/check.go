@@ -11,11 +11,16 @@ import (
 	"strings"
 	"time"
 	"unicode"
+
+	"github.com/aguada-dev/aguada/policy"
 )
 
 const (
 	maxLeeway = 5 * time.Minute
 	upstream  = "upstream"
+
+	// own is the way out where the service verifies credentials itself.
+	own = ", or name the scheme to App.OwnSchemes if the service verifies it itself"
 )
 
 // algorithms are those with a private and a public key. With the others
@@ -43,6 +48,9 @@ func (l *loader) check(cfg *Config, needs Needs) {
 	l.checkLog(cfg)
 	l.checkCredentials(cfg, needs)
 	l.checkTokens(cfg, needs)
+	l.checkIdentity(cfg)
+	l.checkLockout(cfg)
+	l.checkBrowsers(cfg)
 	l.checkOTel(cfg)
 	if needs.Database && cfg.DatabaseURL.IsZero() {
 		l.missing("DATABASE_URL")
@@ -162,27 +170,55 @@ func (l *loader) checkCredentials(cfg *Config, needs Needs) {
 	l.readable("AUTH_USERS_FILE")
 	l.readable("AUTH_API_KEYS_FILE")
 	if needs.Basic && cfg.AuthUsersFile == "" {
-		l.refuse("AUTH_USERS_FILE", "is not set, and the design uses Basic authentication", "set it to the path of a users file")
+		l.refuse("AUTH_USERS_FILE", "is not set, and the design uses Basic authentication", "set it to the path of a users file"+own)
 	}
 	if needs.APIKey && cfg.AuthAPIKeysFile == "" {
-		l.refuse("AUTH_API_KEYS_FILE", "is not set, and the design uses API keys", "set it to the path of a file of API keys")
+		l.refuse("AUTH_API_KEYS_FILE", "is not set, and the design uses API keys", "set it to the path of a file of API keys"+own)
 	}
 	if needs.APIKey && cfg.AuthAPIKeysPepper.IsZero() && !l.refused("AUTH_API_KEYS_PEPPER"+fileSuffix) {
 		l.refuse("AUTH_API_KEYS_PEPPER", "is not set, and the design uses API keys",
-			"set it, or AUTH_API_KEYS_PEPPER_FILE to a file that holds it")
+			"set it, or AUTH_API_KEYS_PEPPER_FILE to a file that holds it"+own)
+	}
+}
+
+// checkIdentity judges who the holder of a client certificate is.
+func (l *loader) checkIdentity(cfg *Config) {
+	const name = "TLS_CLIENT_IDENTITY"
+	switch {
+	case !slices.Contains([]string{"off", "subject", "spiffe"}, cfg.TLSClientIdentity):
+		l.refuse(name, "is not an identity", "set it to off, subject or spiffe")
+	case cfg.TLSClientIdentity != "off" && cfg.TLSClientCAFile == "":
+		l.refuse(name, "is set, and TLS_CLIENT_CA_FILE is not", "set TLS_CLIENT_CA_FILE to the authorities of the clients, or unset it")
+	}
+}
+
+// checkLockout judges how wrong credentials are slowed down.
+func (l *loader) checkLockout(cfg *Config) {
+	if cfg.AuthLockoutFailures < 0 {
+		l.refuse("AUTH_LOCKOUT_FAILURES", "is negative", "set it to a number, such as 10, or to 0 to turn lock-outs off")
+	}
+	if cfg.AuthLockoutMax < time.Second || cfg.AuthLockoutMax > 24*time.Hour {
+		l.refuse("AUTH_LOCKOUT_MAX", "is not between 1s and 24h", "set it to a duration, such as 15m")
+	}
+}
+
+// checkBrowsers judges what browsers are told.
+func (l *loader) checkBrowsers(cfg *Config) {
+	if cfg.HSTSMaxAge < 0 || cfg.HSTSMaxAge%time.Second != 0 {
+		l.refuse("HSTS_MAX_AGE", "is not a number of seconds", "set it to a duration, such as 8760h, or to 0s")
+	}
+	for _, o := range cfg.CORSOrigins {
+		if o != policy.AnyOrigin && policy.CheckOrigin(o) != nil {
+			l.refuse("CORS_ORIGINS", "holds what is not an origin", "list origins as browsers send them, such as https://shop.example or http://localhost:3000, or * for all")
+		}
+	}
+	if cfg.CORSCredentials && len(cfg.CORSOrigins) == 0 {
+		l.refuse("CORS_CREDENTIALS", "is set, and CORS_ORIGINS is not", "set CORS_ORIGINS, or unset it")
 	}
 }
 
 // checkTokens judges what verifies tokens.
 func (l *loader) checkTokens(cfg *Config, needs Needs) {
-	l.readable("AUTH_JWKS_FILE")
-	if cfg.AuthJWKSURL != "" && !keySetURL(cfg.AuthJWKSURL) {
-		l.refuse("AUTH_JWKS_URL", "is not the https URL of a key set (http only on loopback, no user, no fragment)",
-			"set it to the issuer's jwks_uri")
-	}
-	if cfg.AuthJWKSFile != "" && cfg.AuthJWKSURL != "" {
-		l.refuse("AUTH_JWKS_FILE", "is set, and AUTH_JWKS_URL too", "unset one of them")
-	}
 	for i, a := range cfg.AuthAlgorithms {
 		a = strings.TrimSpace(a)
 		cfg.AuthAlgorithms[i] = a
@@ -194,18 +230,93 @@ func (l *loader) checkTokens(cfg *Config, needs Needs) {
 	if cfg.AuthLeeway < 0 || cfg.AuthLeeway > maxLeeway {
 		l.refuse("AUTH_LEEWAY", "is not between 0s and 5m", "set it to a short duration, such as 30s")
 	}
-	if !needs.Token {
+	if cfg.AuthMaxTokenAge < 0 {
+		l.refuse("AUTH_MAX_TOKEN_AGE", "is negative", "set it to a duration, such as 1h, or unset it")
+	}
+	for name, list := range map[string][]string{
+		"AUTH_ISSUER": cfg.AuthIssuers, "AUTH_AUDIENCE": cfg.AuthAudiences, "AUTH_TOKEN_TYPES": cfg.AuthTokenTypes,
+	} {
+		if slices.Contains(list, "") {
+			l.refuse(name, "has an empty place", "separate the values by one comma")
+		}
+	}
+	l.checkIntrospection(cfg)
+	l.checkKeySets(cfg)
+	opaque := cfg.AuthIntrospectionURL != ""
+	if !needs.JWT && !needs.Token {
 		return
 	}
 	const why = "is not set, and the design uses tokens"
-	if cfg.AuthIssuer == "" {
-		l.refuse("AUTH_ISSUER", why, "set it to the iss of the tokens that are to be accepted")
+	if len(cfg.AuthIssuers) == 0 && (needs.JWT || !opaque) {
+		l.refuse("AUTH_ISSUER", why, "set it to the iss of the tokens that are to be accepted"+own)
 	}
-	if cfg.AuthAudience == "" {
-		l.refuse("AUTH_AUDIENCE", why, "set it to the aud by which tokens name this service")
+	if len(cfg.AuthAudiences) == 0 {
+		l.refuse("AUTH_AUDIENCE", why, "set it to the aud by which tokens name this service"+own)
 	}
-	if cfg.AuthJWKSFile == "" && cfg.AuthJWKSURL == "" {
-		l.refuse("AUTH_JWKS_URL", why+" (nor is AUTH_JWKS_FILE)", "set one of them to the issuer's key set")
+}
+
+// checkKeySets judges where the issuers' keys are.
+func (l *loader) checkKeySets(cfg *Config) {
+	for _, address := range cfg.AuthJWKSURLs {
+		if address != "" && !keySetURL(address) {
+			l.refuse("AUTH_JWKS_URL", "is not the https URL of a key set (http only on loopback, no user, no fragment)",
+				"set it to the issuer's jwks_uri")
+		}
+	}
+	for _, file := range cfg.AuthJWKSFiles {
+		if file != "" {
+			l.readableFile("AUTH_JWKS_FILE", file)
+		}
+	}
+	if l.refused("AUTH_ISSUER") {
+		return
+	}
+	n := len(cfg.AuthIssuers)
+	for name, list := range map[string][]string{"AUTH_JWKS_FILE": cfg.AuthJWKSFiles, "AUTH_JWKS_URL": cfg.AuthJWKSURLs} {
+		if len(list) > 0 && len(list) != n && !l.refused(name) {
+			l.refuse(name, fmt.Sprintf("has %d places, and AUTH_ISSUER has %d", len(list), n), "give one place to each issuer, empty or not")
+		}
+	}
+	if l.refused("AUTH_JWKS_FILE") || l.refused("AUTH_JWKS_URL") {
+		return
+	}
+	for i, issuer := range cfg.AuthIssuers {
+		file, address := place(cfg.AuthJWKSFiles, i), place(cfg.AuthJWKSURLs, i)
+		switch {
+		case file != "" && address != "":
+			l.refuse("AUTH_JWKS_FILE", "is set, and AUTH_JWKS_URL too", "unset one of them for each issuer")
+		case file == "" && address == "" && !keySetURL(issuer):
+			l.refuse("AUTH_JWKS_URL", "is not set (nor is AUTH_JWKS_FILE), and AUTH_ISSUER is not an https URL that could be asked for it",
+				"set one of them to the issuer's key set")
+		}
+	}
+}
+
+// place returns the i-th value of a list that may be shorter.
+func place(list []string, i int) string {
+	if i >= len(list) {
+		return ""
+	}
+	return list[i]
+}
+
+// checkIntrospection judges who is asked about opaque tokens.
+func (l *loader) checkIntrospection(cfg *Config) {
+	const name, id, secret = "AUTH_INTROSPECTION_URL", "AUTH_INTROSPECTION_CLIENT_ID", "AUTH_INTROSPECTION_CLIENT_SECRET"
+	if cfg.AuthIntrospectionURL == "" {
+		if cfg.AuthIntrospectionClientID != "" || !cfg.AuthIntrospectionClientSecret.IsZero() {
+			l.refuse(name, "is not set, and "+id+" or "+secret+" is", "set it to the introspection endpoint, or unset those")
+		}
+		return
+	}
+	if !keySetURL(cfg.AuthIntrospectionURL) {
+		l.refuse(name, "is not an https URL (http only on loopback, no user, no fragment)", "set it to the issuer's introspection_endpoint")
+	}
+	if cfg.AuthIntrospectionClientID == "" {
+		l.refuse(id, "is not set, and "+name+" is", "set it to the client_id of this service")
+	}
+	if cfg.AuthIntrospectionClientSecret.IsZero() && !l.refused(secret+fileSuffix) {
+		l.refuse(secret, "is not set, and "+name+" is", "set it, or "+secret+fileSuffix+" to a file that holds it")
 	}
 }
 

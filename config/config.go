@@ -47,10 +47,17 @@ type Config struct {
 
 	// TLS.
 
-	TLSCertFile     string `env:"TLS_CERT_FILE" kind:"file" doc:"PEM certificate chain of the public listener; goes with TLS_KEY_FILE"`
-	TLSKeyFile      string `env:"TLS_KEY_FILE" kind:"file" doc:"PEM private key of the certificate"`
-	TLSClientCAFile string `env:"TLS_CLIENT_CA_FILE" kind:"file" doc:"PEM authorities whose certificates every client of the public listener must present (mTLS)"`
-	TLSMode         string `env:"TLS_MODE" kind:"upstream" doc:"upstream: a proxy in front of the service ends TLS"`
+	TLSCertFile       string        `env:"TLS_CERT_FILE" kind:"file" doc:"PEM certificate chain of the public listener; goes with TLS_KEY_FILE"`
+	TLSKeyFile        string        `env:"TLS_KEY_FILE" kind:"file" doc:"PEM private key of the certificate"`
+	TLSClientCAFile   string        `env:"TLS_CLIENT_CA_FILE" kind:"file" doc:"PEM authorities whose certificates every client of the public listener must present (mTLS)"`
+	TLSClientIdentity string        `env:"TLS_CLIENT_IDENTITY" envDefault:"off" kind:"off|subject|spiffe" doc:"who the holder of a client certificate is: its subject, or its SPIFFE ID; the caller of methods that ask for no credential"`
+	TLSMode           string        `env:"TLS_MODE" kind:"upstream" doc:"upstream: a proxy in front of the service ends TLS"`
+	HSTSMaxAge        time.Duration `env:"HSTS_MAX_AGE" envDefault:"8760h" doc:"how long browsers are told to come by TLS only (RFC 6797), where TLS is served; 0s tells them nothing"`
+
+	// Browsers.
+
+	CORSOrigins     []string `env:"CORS_ORIGINS" kind:"list" doc:"origins whose pages may call the service, such as https://shop.example, in place of the design's"`
+	CORSCredentials bool     `env:"CORS_CREDENTIALS" doc:"with CORS_ORIGINS: whether those pages may use the browser's own credentials, such as cookies"`
 
 	// Log.
 
@@ -77,15 +84,23 @@ type Config struct {
 
 	// Auth.
 
-	AuthUsersFile     string        `env:"AUTH_USERS_FILE" kind:"file" doc:"users of Basic authentication, one name:argon2id-hash per line"`
-	AuthAPIKeysFile   string        `env:"AUTH_API_KEYS_FILE" kind:"file" doc:"API keys, as HMACs"`
-	AuthAPIKeysPepper Secret        `env:"AUTH_API_KEYS_PEPPER" least:"16" doc:"key of the API keys' HMACs: 16 bytes at least, 32 random ones recommended"`
-	AuthIssuer        string        `env:"AUTH_ISSUER" kind:"text" doc:"who issues tokens (iss)"`
-	AuthAudience      string        `env:"AUTH_AUDIENCE" kind:"text" doc:"whom tokens must be meant for (aud)"`
-	AuthJWKSFile      string        `env:"AUTH_JWKS_FILE" kind:"file" doc:"the issuer's key set, from a file"`
-	AuthJWKSURL       string        `env:"AUTH_JWKS_URL" kind:"url" doc:"the issuer's key set, from an https URL"`
-	AuthAlgorithms    []string      `env:"AUTH_ALGORITHMS" envDefault:"RS256,ES256,EdDSA" kind:"list" doc:"signature algorithms that tokens may use"`
-	AuthLeeway        time.Duration `env:"AUTH_LEEWAY" envDefault:"30s" doc:"clock difference that is forgiven in a token's times, 5m at most"`
+	AuthUsersFile                 string        `env:"AUTH_USERS_FILE" kind:"file" doc:"users of Basic authentication, one name:argon2id-hash per line"`
+	AuthAPIKeysFile               string        `env:"AUTH_API_KEYS_FILE" kind:"file" doc:"API keys, as HMACs"`
+	AuthAPIKeysPepper             Secret        `env:"AUTH_API_KEYS_PEPPER" least:"16" doc:"key of the API keys' HMACs: 16 bytes at least, 32 random ones recommended"`
+	AuthAPIKeysOldPepper          Secret        `env:"AUTH_API_KEYS_OLD_PEPPER" least:"16" doc:"the pepper before that one, while there are keys made with it"`
+	AuthIssuers                   []string      `env:"AUTH_ISSUER" kind:"list" doc:"who may issue tokens (iss)"`
+	AuthAudiences                 []string      `env:"AUTH_AUDIENCE" kind:"list" doc:"names of this service, one of which tokens must be meant for (aud)"`
+	AuthJWKSFiles                 []string      `env:"AUTH_JWKS_FILE" kind:"list of files" doc:"key sets of the issuers, in the same order; a place may be left empty"`
+	AuthJWKSURLs                  []string      `env:"AUTH_JWKS_URL" kind:"list of urls" doc:"https URLs of the issuers' key sets, in the same order; an issuer with neither file nor URL is asked for its own (OpenID Connect Discovery)"`
+	AuthAlgorithms                []string      `env:"AUTH_ALGORITHMS" envDefault:"RS256,ES256,EdDSA" kind:"list" doc:"signature algorithms that tokens may use"`
+	AuthLeeway                    time.Duration `env:"AUTH_LEEWAY" envDefault:"30s" doc:"clock difference that is forgiven in a token's times, 5m at most"`
+	AuthTokenTypes                []string      `env:"AUTH_TOKEN_TYPES" kind:"list" doc:"types (typ) that tokens must have, such as at+jwt; by default at+jwt, JWT or none"`
+	AuthMaxTokenAge               time.Duration `env:"AUTH_MAX_TOKEN_AGE" doc:"longest time since a token was issued (iat), whatever its expiry; no bound by default"`
+	AuthIntrospectionURL          string        `env:"AUTH_INTROSPECTION_URL" kind:"url" doc:"https URL that is asked about OAuth2 and bearer tokens that are no JWTs (RFC 7662)"`
+	AuthIntrospectionClientID     string        `env:"AUTH_INTROSPECTION_CLIENT_ID" kind:"text" doc:"by which name this service asks there"`
+	AuthIntrospectionClientSecret Secret        `env:"AUTH_INTROSPECTION_CLIENT_SECRET" doc:"the secret that goes with that name"`
+	AuthLockoutFailures           int           `env:"AUTH_LOCKOUT_FAILURES" envDefault:"10" doc:"wrong credentials from one address (IPv6: one /64) before it has to wait; 0 is off"`
+	AuthLockoutMax                time.Duration `env:"AUTH_LOCKOUT_MAX" envDefault:"15m" doc:"longest wait of such an address"`
 
 	reporter *reporter // of files that are followed
 }
@@ -95,7 +110,8 @@ type Config struct {
 type Needs struct {
 	Basic    bool // a method uses Basic authentication
 	APIKey   bool // a method uses API keys
-	Token    bool // a method uses JWT, OAuth2 or bearer tokens
+	JWT      bool // a method uses JWTs
+	Token    bool // a method uses OAuth2 or bearer tokens, which may be opaque
 	Database bool // a service depends on the database
 }
 

@@ -17,7 +17,7 @@ import (
 	"github.com/aguada-dev/aguada/config"
 )
 
-var all = config.Needs{Basic: true, APIKey: true, Token: true, Database: true}
+var all = config.Needs{Basic: true, APIKey: true, JWT: true, Token: true, Database: true}
 
 // plain compares configurations by what they say.
 var plain = []cmp.Option{
@@ -84,10 +84,12 @@ func TestDefaults(t *testing.T) {
 			LogDelay: 1000, LogTimeout: 30000, LogQueue: 2048, LogBatch: 512,
 			MetricInterval: 60000, MetricTimeout: 30000,
 		},
-		LogFormat:       "auto",
-		ShutdownTimeout: 30 * time.Second,
-		AuthAlgorithms:  []string{"RS256", "ES256", "EdDSA"},
-		AuthLeeway:      30 * time.Second,
+		LogFormat:         "auto",
+		ShutdownTimeout:   30 * time.Second,
+		TLSClientIdentity: "off", HSTSMaxAge: 8760 * time.Hour,
+		AuthAlgorithms:      []string{"RS256", "ES256", "EdDSA"},
+		AuthLeeway:          30 * time.Second,
+		AuthLockoutFailures: 10, AuthLockoutMax: 15 * time.Minute,
 	}
 	if diff := cmp.Diff(want, cfg, plain...); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
@@ -102,7 +104,11 @@ func TestEverythingSet(t *testing.T) {
 		"MAX_HEADER_BYTES=65536", "TLS_CERT_FILE=" + cert, "TLS_KEY_FILE=" + key, "TLS_CLIENT_CA_FILE=" + cert,
 		"LOG_LEVEL=WARN", "LOG_FORMAT=json", "DATABASE_URL=postgres://u:p@h/d", "SHUTDOWN_TIMEOUT=5s",
 		"AUTH_USERS_FILE=" + users, "AUTH_API_KEYS_FILE=" + keys, "AUTH_API_KEYS_PEPPER=0123456789abcdef",
-		"AUTH_ISSUER=https://id.example", "AUTH_AUDIENCE=shop", "AUTH_JWKS_FILE=" + jwks,
+		"AUTH_API_KEYS_OLD_PEPPER=fedcba9876543210", "AUTH_ISSUER=https://id.example,https://old.example,https://new.example", "AUTH_AUDIENCE=shop,shop-api",
+		"AUTH_JWKS_FILE=" + jwks + ",,", "AUTH_JWKS_URL=,https://old.example/keys,", "AUTH_TOKEN_TYPES=at+jwt", "AUTH_MAX_TOKEN_AGE=1h",
+		"AUTH_INTROSPECTION_URL=https://id.example/introspect", "AUTH_INTROSPECTION_CLIENT_ID=shop", "AUTH_INTROSPECTION_CLIENT_SECRET=hush",
+		"AUTH_LOCKOUT_FAILURES=3", "AUTH_LOCKOUT_MAX=1m", "TLS_CLIENT_IDENTITY=spiffe", "HSTS_MAX_AGE=1h",
+		"CORS_ORIGINS=https://a.example,https://b.example", "CORS_CREDENTIALS=true",
 		"AUTH_ALGORITHMS=ES256, PS512", "AUTH_LEEWAY=0s",
 		"ADMIN_ADDR=:8082", "ADMIN_TOKEN=0123456789abcdef", "ADMIN_CLIENT_CA_FILE=" + cert, "DRAIN_DELAY=4s",
 		"TRUSTED_PROXIES=10.0.0.0/8, 192.0.2.1,fd00::/8,::ffff:192.0.2.2", "PARENT_TRACES_PER_SECOND=7", "OTEL_SDK_DISABLED=false", "OTEL_SERVICE_NAME=shop", "OTEL_RESOURCE_ATTRIBUTES=a=b,c.d=%20",
@@ -124,9 +130,14 @@ func TestEverythingSet(t *testing.T) {
 		IdleTimeout: 4 * time.Second, MaxHeaderBytes: 65536, TLSCertFile: cert, TLSKeyFile: key, TLSClientCAFile: cert,
 		LogLevel: slog.LevelWarn, LogFormat: "json", DatabaseURL: config.NewSecret("postgres://u:p@h/d"),
 		ShutdownTimeout: 5 * time.Second, AuthUsersFile: users, AuthAPIKeysFile: keys,
-		AuthAPIKeysPepper: config.NewSecret("0123456789abcdef"), AuthIssuer: "https://id.example", AuthAudience: "shop",
-		AuthJWKSFile: jwks, AuthAlgorithms: []string{"ES256", "PS512"},
-		AdminAddr: ":8082", AdminToken: config.NewSecret("0123456789abcdef"), AdminClientCAFile: cert, DrainDelay: 4 * time.Second,
+		AuthAPIKeysPepper: config.NewSecret("0123456789abcdef"), AuthAPIKeysOldPepper: config.NewSecret("fedcba9876543210"),
+		AuthIssuers: []string{"https://id.example", "https://old.example", "https://new.example"}, AuthAudiences: []string{"shop", "shop-api"},
+		AuthJWKSFiles: []string{jwks, "", ""}, AuthJWKSURLs: []string{"", "https://old.example/keys", ""}, AuthTokenTypes: []string{"at+jwt"}, AuthMaxTokenAge: time.Hour,
+		AuthIntrospectionURL: "https://id.example/introspect", AuthIntrospectionClientID: "shop", AuthIntrospectionClientSecret: config.NewSecret("hush"),
+		AuthLockoutFailures: 3, AuthLockoutMax: time.Minute, TLSClientIdentity: "spiffe", HSTSMaxAge: time.Hour,
+		CORSOrigins: []string{"https://a.example", "https://b.example"}, CORSCredentials: true,
+		AuthAlgorithms: []string{"ES256", "PS512"},
+		AdminAddr:      ":8082", AdminToken: config.NewSecret("0123456789abcdef"), AdminClientCAFile: cert, DrainDelay: 4 * time.Second,
 		TrustedProxies: config.Networks{
 			netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("192.0.2.1/32"),
 			netip.MustParsePrefix("fd00::/8"), netip.MustParsePrefix("192.0.2.2/32"),
@@ -169,7 +180,9 @@ func TestValidation(t *testing.T) {
 	cert, key := pair(t)
 	_, otherKey := pair(t)
 	dir, file, token := t.TempDir(), write(t, "x"), write(t, "0123456789abcdef\n")
-	local := "HTTP_ADDR=localhost:1"
+	const local = "HTTP_ADDR=localhost:1"
+	const issuer = "AUTH_ISSUER=https://id.example"
+	const asked = "AUTH_INTROSPECTION_CLIENT_ID=a AUTH_INTROSPECTION_CLIENT_SECRET=b"
 	for _, test := range []struct {
 		env  string // separated by blanks; local is added unless HTTP_ADDR is set
 		want string // variable: a part of what is said; empty for valid
@@ -222,12 +235,37 @@ func TestValidation(t *testing.T) {
 		{"AUTH_API_KEYS_FILE=/absent", "AUTH_API_KEYS_FILE: does not exist"},
 		{"AUTH_API_KEYS_PEPPER=0123456789abcde", "AUTH_API_KEYS_PEPPER: is shorter than 16"},
 		{"AUTH_API_KEYS_PEPPER=0123456789abcdef", ""},
-		{"AUTH_JWKS_URL=https://id.example/keys", ""},
-		{"AUTH_JWKS_URL=http://127.0.0.1:9/keys", ""},
-		{"AUTH_JWKS_URL=http://id.example/keys", "AUTH_JWKS_URL: is not the https URL"},
-		{"AUTH_JWKS_URL=https://u:p@id.example/keys", "AUTH_JWKS_URL: is not the https URL"},
-		{"AUTH_JWKS_URL=file:///keys", "AUTH_JWKS_URL: is not the https URL"},
-		{"AUTH_JWKS_URL=https://id.example/keys AUTH_JWKS_FILE=" + file, "AUTH_JWKS_FILE: unset one of them"},
+		{issuer + " AUTH_JWKS_URL=https://id.example/keys", ""},
+		{issuer + " AUTH_JWKS_URL=http://127.0.0.1:9/keys", ""},
+		{issuer + " AUTH_JWKS_URL=http://id.example/keys", "AUTH_JWKS_URL: is not the https URL"},
+		{issuer + " AUTH_JWKS_URL=https://u:p@id.example/keys", "AUTH_JWKS_URL: is not the https URL"},
+		{issuer + " AUTH_JWKS_URL=file:///keys", "AUTH_JWKS_URL: is not the https URL"},
+		{issuer + " AUTH_JWKS_URL=https://id.example/keys AUTH_JWKS_FILE=" + file, "AUTH_JWKS_FILE: unset one of them"},
+		{issuer + " AUTH_JWKS_FILE=/absent", "AUTH_JWKS_FILE: does not exist"},
+		{issuer + " AUTH_JWKS_FILE=" + dir, "AUTH_JWKS_FILE: does not name a regular file"},
+		{issuer, ""},
+		{"AUTH_JWKS_URL=https://id.example/keys", "AUTH_JWKS_URL: has 1 places, and AUTH_ISSUER has 0"},
+		{"AUTH_ISSUER=https://a.example,b AUTH_JWKS_URL=https://a.example/keys", "AUTH_JWKS_URL: has 1 places, and AUTH_ISSUER has 2"},
+		{"AUTH_ISSUER=https://a.example,b AUTH_JWKS_URL=,https://b.example/keys", ""},
+		{"AUTH_ISSUER=https://a.example,b AUTH_JWKS_URL=https://a.example/keys,", "AUTH_JWKS_URL: could be asked for it"},
+		{"AUTH_ISSUER=http://id.example", "AUTH_JWKS_URL: could be asked for it"},
+		{"AUTH_ISSUER=https://a.example,", "AUTH_ISSUER: has an empty place"},
+		{"AUTH_AUDIENCE=,a", "AUTH_AUDIENCE: has an empty place"},
+		{"AUTH_MAX_TOKEN_AGE=-1s", "AUTH_MAX_TOKEN_AGE: is negative"},
+		{asked + " AUTH_INTROSPECTION_URL=https://id.example/i", ""},
+		{asked + " AUTH_INTROSPECTION_URL=http://id.example/i", "AUTH_INTROSPECTION_URL: is not an https URL"},
+		{asked, "AUTH_INTROSPECTION_URL: is not set"},
+		{"AUTH_INTROSPECTION_URL=https://id.example/i AUTH_INTROSPECTION_CLIENT_ID=a", "AUTH_INTROSPECTION_CLIENT_SECRET: is not set"},
+		{"AUTH_INTROSPECTION_URL=https://id.example/i AUTH_INTROSPECTION_CLIENT_SECRET=a", "AUTH_INTROSPECTION_CLIENT_ID: is not set"},
+		{"AUTH_LOCKOUT_FAILURES=0", ""},
+		{"AUTH_LOCKOUT_FAILURES=-1", "AUTH_LOCKOUT_FAILURES: is negative"},
+		{"AUTH_LOCKOUT_MAX=0s", "AUTH_LOCKOUT_MAX: is not between"},
+		{"AUTH_LOCKOUT_MAX=25h", "AUTH_LOCKOUT_MAX: is not between"},
+		{"TLS_CLIENT_IDENTITY=dns", "TLS_CLIENT_IDENTITY: is not an identity"},
+		{"TLS_CLIENT_IDENTITY=spiffe", "TLS_CLIENT_IDENTITY: and TLS_CLIENT_CA_FILE is not"},
+		{"HSTS_MAX_AGE=0s", ""},
+		{"HSTS_MAX_AGE=1500ms", "HSTS_MAX_AGE: is not a number of seconds"},
+		{"CORS_CREDENTIALS=true", "CORS_CREDENTIALS: and CORS_ORIGINS is not"},
 		{"AUTH_ALGORITHMS=HS256", "AUTH_ALGORITHMS: not an asymmetric"},
 		{"AUTH_ALGORITHMS=RS256,none", "AUTH_ALGORITHMS: not an asymmetric"},
 		{"AUTH_ALGORITHMS=RS256,,ES256", "AUTH_ALGORITHMS: not an asymmetric"},
@@ -316,9 +354,10 @@ func TestNeeds(t *testing.T) {
 		{config.Needs{}, nil},
 		{config.Needs{Basic: true}, []string{"AUTH_USERS_FILE"}},
 		{config.Needs{APIKey: true}, []string{"AUTH_API_KEYS_FILE", "AUTH_API_KEYS_PEPPER"}},
-		{config.Needs{Token: true}, []string{"AUTH_ISSUER", "AUTH_AUDIENCE", "AUTH_JWKS_URL"}},
+		{config.Needs{JWT: true}, []string{"AUTH_ISSUER", "AUTH_AUDIENCE"}},
+		{config.Needs{Token: true}, []string{"AUTH_ISSUER", "AUTH_AUDIENCE"}},
 		{config.Needs{Database: true}, []string{"DATABASE_URL"}},
-		{all, []string{"DATABASE_URL", "AUTH_USERS_FILE", "AUTH_API_KEYS_FILE", "AUTH_API_KEYS_PEPPER", "AUTH_ISSUER", "AUTH_AUDIENCE", "AUTH_JWKS_URL"}},
+		{all, []string{"DATABASE_URL", "AUTH_USERS_FILE", "AUTH_API_KEYS_FILE", "AUTH_API_KEYS_PEPPER", "AUTH_ISSUER", "AUTH_AUDIENCE"}},
 	} {
 		_, err := config.Load(local, test.needs)
 		var got []string
@@ -353,11 +392,11 @@ func TestErrorsHoldNoValue(t *testing.T) {
 		Full   string `env:"OWN_FULL,notEmpty"`
 		Old    string `env:"OWN_OLD" required:"true"`
 	}{}
-	environ := []string{"OWN_FULL=", "DATABASE_URL_FILE=/" + secret, "ADMIN_TOKEN=" + secret, "AUTH_API_KEYS_PEPPER=" + secret}
+	environ := []string{"OWN_FULL=", "DATABASE_URL_FILE=/" + secret, "AUTH_INTROSPECTION_CLIENT_SECRET_FILE=/" + secret, "ADMIN_TOKEN=" + secret, "AUTH_API_KEYS_PEPPER=" + secret}
 	for _, row := range config.Reference(nil, all) {
 		switch name := row.Name; name {
-		case "DATABASE_URL", "AUTH_API_KEYS_PEPPER", "ADMIN_TOKEN":
-		case "AUTH_ISSUER", "AUTH_AUDIENCE", "OTEL_SERVICE_NAME":
+		case "DATABASE_URL", "AUTH_API_KEYS_PEPPER", "AUTH_INTROSPECTION_CLIENT_SECRET", "ADMIN_TOKEN":
+		case "AUTH_ISSUER", "AUTH_AUDIENCE", "AUTH_TOKEN_TYPES", "AUTH_INTROSPECTION_CLIENT_ID", "OTEL_SERVICE_NAME":
 			environ = append(environ, name+"= "+secret)
 		default:
 			environ = append(environ, name+"="+secret)
@@ -369,9 +408,9 @@ func TestErrorsHoldNoValue(t *testing.T) {
 	got := problems(t, environ, all, &own)
 	for _, f := range config.Reference(environ, all, &own) {
 		switch f.Name {
-		case "DATABASE_URL":
-			if got["DATABASE_URL_FILE"] == "" {
-				t.Error("DATABASE_URL_FILE is not refused")
+		case "DATABASE_URL", "AUTH_INTROSPECTION_CLIENT_SECRET":
+			if got[f.Name+"_FILE"] == "" {
+				t.Errorf("%s_FILE is not refused", f.Name)
 			}
 		default:
 			if got[f.Name] == "" {

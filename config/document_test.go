@@ -16,7 +16,7 @@ var update = flag.Bool("update", false, "write the reference into the documentat
 
 // sections divide the reference: each holds the rows from its variable on.
 var sections = []struct{ first, title string }{
-	{"HTTP_ADDR", "Public listener"}, {"ADMIN_ADDR", "Private port"}, {"TLS_CERT_FILE", "TLS"}, {"LOG_LEVEL", "Log"},
+	{"HTTP_ADDR", "Public listener"}, {"ADMIN_ADDR", "Private port"}, {"TLS_CERT_FILE", "TLS"}, {"CORS_ORIGINS", "Browsers"}, {"LOG_LEVEL", "Log"},
 	{"DATABASE_URL", "Database"}, {"SHUTDOWN_TIMEOUT", "Shutdown"}, {"TRACES_PER_SECOND", "Telemetry"},
 	{"AUTH_USERS_FILE", "Authentication"},
 }
@@ -74,12 +74,8 @@ func required(i int) string {
 		{config.Needs{Basic: true}, "with Basic authentication"}, {config.Needs{APIKey: true}, "with API keys"},
 		{config.Needs{Token: true}, "with tokens"}, {config.Needs{Database: true}, "with a database"},
 	} {
-		switch r := config.Reference(nil, n.needs)[i].Required; r {
-		case "no":
-		case "yes":
+		if config.Reference(nil, n.needs)[i].Required == "yes" {
 			return n.when
-		default:
-			return n.when + ": " + r
 		}
 	}
 	return ""

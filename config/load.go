@@ -156,22 +156,28 @@ func (l *loader) follow(f *field, v reflect.Value) {
 		return
 	}
 	least := max(f.least(), 1)
-	w, err := watch(l.reporter, f.name+fileSuffix, func(contents [][]byte) (*string, error) {
+	w, err := watch(l.reporter, func(contents [][]byte) (*string, error) {
 		text := secretText(contents[0])
 		if len(text) < least {
 			return nil, fileError("names a file with a value that is too short")
 		}
 		return &text, nil
-	}, l.files[f.name])
+	}, source{f.name + fileSuffix, l.files[f.name]})
 	if err == nil { // else it is no regular file, which stays as it is, or has been refused
-		*v.Addr().Interface().(*Secret) = Secret{func() string { return *w.get() }}
+		*v.Addr().Interface().(*Secret) = Secret{func() string { return *w.Value() }}
 	}
 }
 
 // readable refuses a variable whose file cannot be used.
 func (l *loader) readable(name string) {
-	path := l.env[name]
-	if path == "" || l.refused(name) {
+	if path := l.env[name]; path != "" {
+		l.readableFile(name, path)
+	}
+}
+
+// readableFile refuses a file that name's value holds and that cannot be read.
+func (l *loader) readableFile(name, path string) {
+	if l.refused(name) {
 		return
 	}
 	info, err := os.Stat(path) // first: opening a pipe would wait for its writer

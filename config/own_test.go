@@ -174,16 +174,16 @@ func TestReference(t *testing.T) {
 		"READ_TIMEOUT":   {Type: "duration", Default: "30s", Required: "no", Value: "(invalid)", Source: "environment"},
 		"LOG_LEVEL":      {Type: "debug|info|warn|error", Default: "info", Required: "no", Value: "info", Source: "default"},
 		"DATABASE_URL":   {Type: "secret", Required: "yes", Value: "[redacted]", Source: "file " + file},
-		"AUTH_ISSUER":    {Type: "text", Required: "yes", Source: "default"},
-		"AUTH_JWKS_FILE": {Type: "file", Required: "one of AUTH_JWKS_FILE, AUTH_JWKS_URL", Value: file, Source: "environment"},
+		"AUTH_ISSUER":    {Type: "list", Required: "yes", Source: "default"},
+		"AUTH_JWKS_FILE": {Type: "list of files", Required: "no", Value: "(invalid)", Source: "environment"},
 		"REGION":         {Type: "text", Required: "yes", Value: "goa\x1b[2J", Source: "environment"},
 		"STRIPE_KEY":     {Type: "text", Default: "[redacted]", Required: "no", Value: "[redacted]", Source: "environment"},
 		"BROKER":         {Type: "text", Default: "amqp://localhost", Required: "no", Value: "[redacted]", Source: "environment"},
 		"KEY_RETRIES":    {Type: "integer", Default: "3", Required: "no", Value: "3", Source: "default"},
 		"OWN":            {Type: "secret", Required: "no", Source: "default"},
 	}
-	if len(rows) != 70 {
-		t.Errorf("%d rows, want 65 of ours and 5 of the user's", len(rows))
+	if len(rows) != 82 {
+		t.Errorf("%d rows, want 77 of ours and 5 of the user's", len(rows))
 	}
 	for _, r := range rows {
 		if r.Meaning == "" && want[r.Name].Type == "" {

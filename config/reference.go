@@ -19,7 +19,7 @@ type Row struct {
 	Name     string `json:"name"`
 	Type     string `json:"type"`     // the form of its value
 	Default  string `json:"default"`  // "" for none
-	Required string `json:"required"` // "yes", "no" or "one of NAME, NAME"
+	Required string `json:"required"` // "yes" or "no"
 	Meaning  string `json:"meaning"`
 	Value    string `json:"value"`  // present value; "[redacted]", or "(invalid)" for one that was refused
 	Source   string `json:"source"` // "default", "environment" or "file PATH"
@@ -115,11 +115,7 @@ func (f *field) requirement(needs Needs) string {
 		case "AUTH_API_KEYS_FILE", "AUTH_API_KEYS_PEPPER":
 			need = needs.APIKey
 		case "AUTH_ISSUER", "AUTH_AUDIENCE":
-			need = needs.Token
-		case "AUTH_JWKS_FILE", "AUTH_JWKS_URL":
-			if needs.Token {
-				return "one of AUTH_JWKS_FILE, AUTH_JWKS_URL"
-			}
+			need = needs.JWT || needs.Token
 		}
 	}
 	if need || f.required && !f.hasDefault() {

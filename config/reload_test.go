@@ -9,8 +9,10 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -121,6 +123,49 @@ func TestSecretFollowsItsFile(t *testing.T) {
 		}
 		log.want(t)
 	})
+}
+
+// However its file is replaced, a secret is never a part of one, of which
+// nobody's key would be right, and is the new one after two seconds.
+func TestSecretRotation(t *testing.T) {
+	secret := func(n int) string { return strings.Repeat(string(rune('a'+n)), 64) }
+	for name, deploy := range deployments {
+		dir, now := t.TempDir(), time.Now()
+		put, path := deploy(t, dir, map[string]string{"pepper": secret(0)}), filepath.Join(dir, "pepper")
+		synctest.Test(t, func(t *testing.T) {
+			time.Sleep(time.Until(now))
+			cfg, err := config.Load([]string{"HTTP_ADDR=localhost:1", "AUTH_API_KEYS_PEPPER_FILE=" + path}, config.Needs{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			cfg.OnReloadError(func(err error) { t.Error(err) })
+			for n := 1; n < 20; n++ {
+				expect := func(when string, want ...string) {
+					t.Helper()
+					if got := cfg.AuthAPIKeysPepper.Reveal(); !slices.Contains(want, got) {
+						t.Fatalf("%s: %s, the secret is %q", name, when, got)
+					}
+				}
+				if name == "rewrite" { // somebody is slow, with twice as many bytes written as a pepper needs
+					err := errors.Join(os.WriteFile(path, []byte(secret(n)[:32]), 0o600), os.Chtimes(path, time.Now(), time.Now()))
+					if err != nil {
+						t.Fatal(err)
+					}
+					expect("half written", secret(n-1))
+					time.Sleep(time.Duration(n) * 10 * time.Millisecond)
+					expect("half written", secret(n-1))
+				}
+				put(map[string]string{"pepper": secret(n)})
+				if err := os.Chtimes(path, time.Now(), time.Now()); err != nil {
+					t.Fatal(err)
+				}
+				expect("just written", secret(n-1), secret(n))
+				time.Sleep(2 * time.Second)
+				expect("after 2 s", secret(n))
+				time.Sleep(time.Duration(n) * 70 * time.Millisecond)
+			}
+		})
+	}
 }
 
 // handshake returns the leaf that a server with the configuration presents.

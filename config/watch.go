@@ -1,23 +1,18 @@
 package config
 
 import (
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
-	"sync"
 	"sync/atomic"
-	"time"
+
+	"github.com/aguada-dev/aguada/internal/reload"
 )
 
-const (
-	// lookEvery is how often files are read again, at most.
-	lookEvery = time.Second
-	// maxFile bounds what is read of a file, which may be a device.
-	maxFile = 1 << 20
-)
+// maxFile bounds what is read of a file, which may be a device.
+const maxFile = 1 << 20
 
 const (
 	errLong      = fileError("names a file that is longer than 1 MiB")
@@ -36,90 +31,37 @@ func (r *reporter) report(err error) {
 	}
 }
 
-// watched is a value made of files, kept up to date without a goroutine: who
-// asks for it also reads the files again, once a second at most. They are
-// read whole, since their times and sizes may stay what they were. Files that
-// turned bad never replace good ones: the old value stays, and the reason is
-// reported once.
-type watched[T any] struct {
-	name   string // of the variable that names the (first) file
-	paths  []string
-	parse  func(contents [][]byte) (*T, error)
-	report *reporter
-	start  time.Time
+// source is a file, and the variable that names it.
+type source struct{ variable, path string }
 
-	value atomic.Pointer[T]
-	next  atomic.Int64 // when to look again, since start
-	mu    sync.Mutex   // held while looking; guards the rest
-	sum   [sha256.Size]byte
-	told  string // the last error that was reported
-}
-
-// watch reads the files.
-func watch[T any](report *reporter, name string, parse func([][]byte) (*T, error), paths ...string) (*watched[T], error) {
-	w := &watched[T]{name: name, paths: paths, parse: parse, report: report, start: time.Now()}
-	if err := w.look(); err != nil {
-		return nil, err
+// watch reads files that make a value together, and follows them. What is
+// wrong with the content of one is said of the first.
+func watch[T any](report *reporter, parse func(contents [][]byte) (*T, error), files ...source) (*reload.File[T], error) {
+	paths := make([]string, len(files))
+	for i, f := range files {
+		paths[i] = f.path
 	}
-	w.next.Store(int64(lookEvery))
-	return w, nil
+	return reload.OpenAll(paths, parse, reload.Config{
+		MaxBytes: maxFile,
+		Report: func(err error) {
+			report.report(fmt.Errorf("%w: the old content stays in use", named(err, files...)))
+		},
+	})
 }
 
-// get returns the value. One caller at a time looks at the files; the others
-// do not wait for it.
-func (w *watched[T]) get() *T {
-	if int64(time.Since(w.start)) >= w.next.Load() && w.mu.TryLock() {
-		wrong := ""
-		if err := w.look(); err != nil {
-			wrong = wrongFile(err)
-		}
-		news := wrong != "" && wrong != w.told
-		w.told = wrong
-		w.next.Store(int64(time.Since(w.start) + lookEvery))
-		w.mu.Unlock()
-		if news {
-			w.report.report(fmt.Errorf("%s: %s: the old content stays in use", w.name, wrong))
+// named says what is wrong with files by their variables, without their names
+// and contents.
+func named(err error, files ...source) error {
+	variable := files[0].variable
+	if e, ok := errors.AsType[*reload.FileError](err); ok {
+		for _, f := range files {
+			if f.path == e.Path {
+				variable = f.variable
+				break
+			}
 		}
 	}
-	return w.value.Load()
-}
-
-// look takes the files as they are now.
-func (w *watched[T]) look() error {
-	contents := make([][]byte, len(w.paths))
-	var sums []byte
-	for i, path := range w.paths {
-		content, err := readRegular(path)
-		if err != nil {
-			return err
-		}
-		contents[i] = content
-		sum := sha256.Sum256(content)
-		sums = append(sums, sum[:]...)
-	}
-	sum := sha256.Sum256(sums)
-	if w.value.Load() != nil && sum == w.sum {
-		return nil
-	}
-	v, err := w.parse(contents)
-	if err != nil {
-		return err
-	}
-	w.sum = sum
-	w.value.Store(v)
-	return nil
-}
-
-// readRegular reads a file that can be read again, which a pipe cannot.
-func readRegular(path string) ([]byte, error) {
-	info, err := os.Stat(path) // first: opening a pipe would wait for its writer
-	if err != nil {
-		return nil, err
-	}
-	if !info.Mode().IsRegular() {
-		return nil, errIrregular
-	}
-	return readFile(path)
+	return errors.New(variable + ": " + wrongFile(err))
 }
 
 func readFile(path string) ([]byte, error) {
@@ -149,6 +91,10 @@ func wrongFile(err error) string {
 	switch {
 	case errors.As(err, &content):
 		return string(content)
+	case errors.Is(err, reload.ErrIrregular):
+		return string(errIrregular)
+	case errors.Is(err, reload.ErrTooLong):
+		return string(errLong)
 	case errors.Is(err, fs.ErrNotExist):
 		why = "does not exist"
 	case errors.Is(err, fs.ErrPermission):

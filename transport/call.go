@@ -36,7 +36,10 @@ type call struct {
 
 	principal *auth.Principal
 	denied    *auth.Principal // authenticated, but lacks a scope
+	failed    *auth.Error     // why the caller was not let in
+	peer      string          // the holder of the client's certificate
 	pending   bool            // authentication waits for the body
+	page      *grant          // what a page of another origin may do; nil for nothing
 	admitted  bool            // counted in the method's in-flight calls
 
 	match   match

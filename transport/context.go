@@ -74,7 +74,7 @@ func (c *call) Err() error {
 	if c.ended.Load() {
 		return c.endErr
 	}
-	if !c.deadline.IsZero() && !time.Now().Before(c.deadline) {
+	if !c.deadline.IsZero() && time.Until(c.deadline) <= 0 {
 		return context.DeadlineExceeded
 	}
 	return c.parent.Err()
@@ -105,11 +105,18 @@ func (c *call) Value(key any) any {
 	return c.parent.Value(key)
 }
 
-// finishContext ends the context, as net/http does when a handler returns.
-func (c *call) finishContext() {
+// finishContext ends the context at the given moment, as net/http does when a
+// handler returns.
+func (c *call) finishContext(now time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.endErr = c.Err(); c.endErr == nil {
+	c.endErr = c.parent.Err()
+	if s := c.std.Load(); s != nil {
+		c.endErr = s.ctx.Err()
+	} else if !c.deadline.IsZero() && !now.Before(c.deadline) {
+		c.endErr = context.DeadlineExceeded
+	}
+	if c.endErr == nil {
 		c.endErr = context.Canceled
 	}
 	c.ended.Store(true)

@@ -33,8 +33,10 @@ func release(b *bytes.Buffer) {
 }
 
 // Decoder returns the decoder of a request's body. JSON must be one value in
-// UTF-8, nested no deeper than 200 levels; of a key that is there twice the
-// last value counts, as always in encoding/json. Other types, where the design
+// UTF-8, nested no deeper than 200 levels. Under StrictBody a member that the
+// design does not name exactly, or that is there twice, is refused; without it
+// the former is ignored, and of the latter the last counts, as always in
+// encoding/json. Other types, where the design
 // consumes them, are decoded by Goa. Errors name the field, the expected type
 // and the place in the body, never a value. No body at all is io.EOF.
 func (h *HTTP) Decoder(r *http.Request) goahttp.Decoder {
@@ -77,6 +79,11 @@ func (d *decoder) Decode(v any) error {
 	}
 	if err := json.Unmarshal(data, v); err != nil {
 		return explain(err)
+	}
+	if d.m.StrictBody {
+		if r := strictly(data, shapeOf(v)); r != nil {
+			return service(r)
+		}
 	}
 	return nil
 }

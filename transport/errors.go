@@ -223,6 +223,9 @@ func (c *call) refuse(r *refused) {
 		c.w.Header()["Retry-After"] = retryAfter
 	}
 	c.leaveBody()
+	if c.m.cors == nil {
+		c.borrow()
+	}
 	c.answer(r)
 }
 

@@ -4,6 +4,7 @@
 // [HTTP] is a Goa muxer that knows the contract. Given to the generated New and
 // Mount in place of Goa's own, it matches each request once and then, per
 // method and in this order: recovers from panics, gives the request an id,
+// tells browsers which pages may read the answer (CORS),
 // authenticates before the body is touched, bounds the calls in flight and the
 // body, sets deadlines, lets Goa decode, call and encode, maps errors, and
 // writes one line of log.
@@ -21,12 +22,14 @@ package transport
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -65,10 +68,26 @@ type Config struct {
 	Context func(context.Context) context.Context
 	// Audit, if set, is given the audit events that the log gets.
 	Audit func(*Event)
+	// Trusts, if set, says whether the authority of a connection's client
+	// certificate is still trusted. Where it is not, the request is answered
+	// 421 and the connection closed.
+	Trusts func(*tls.ConnectionState) bool
+	// Identity, if set, returns who the holder of a connection's client
+	// certificate is, or nil for nobody. An error refuses the request. The
+	// holder is the principal of methods that ask for no credential. See
+	// [ConnContext].
+	Identity func(*tls.ConnectionState) (*auth.Principal, error)
+	// StrictTransport is how long browsers are told to come by TLS only
+	// (RFC 6797), in whole seconds; 0 tells them nothing.
+	StrictTransport time.Duration
 	// TrustedProxies are the networks whose X-Forwarded-For is believed: the
 	// client of a request is then the last address in it that is not one of
 	// theirs. Without any it is the peer of the connection.
 	TrustedProxies []netip.Prefix
+	// CORS, if set, takes the place of the origins of the contract, for every
+	// method. New fails on origins that no browser sends, and on "*" with
+	// credentials or where a method takes ambient ones.
+	CORS *policy.CORS
 	// Draining reports whether the process is about to stop: answers then
 	// close their connection, and new streams are refused. Nil means never.
 	Draining func() bool
@@ -86,7 +105,9 @@ type HTTP struct {
 	routes    map[routeKey]*method
 	mounted   map[routeKey]bool
 	unmatched *method
+	strict    []string // Strict-Transport-Security; nil for none
 	plain     *method
+	asked     *method // preflights; nil where no method has origins
 	errs      []error
 	inFlight  atomic.Int64
 
@@ -108,6 +129,7 @@ type method struct {
 	guard   *auth.Guard
 	secured bool // authenticated here
 	ambient bool // by a credential that browsers send by themselves
+	cors    *cors
 	maxBody int64
 
 	// For the server's connection; 0 and false leave the server's alone.
@@ -143,6 +165,10 @@ func New(cfg Config) (*HTTP, error) {
 	h.unmatched = h.compile(policy.Method{Kind: policy.Unary, Access: policy.Public})
 	h.plain = h.compile(policy.Method{Kind: policy.Unary, Access: policy.Public})
 	h.plain.probe = true
+	if cfg.StrictTransport > 0 {
+		h.strict = []string{"max-age=" + strconv.FormatInt(int64(cfg.StrictTransport/time.Second), 10)}
+	}
+	h.compileCORS()
 	if err := errors.Join(h.errs...); err != nil {
 		return nil, fmt.Errorf("make transport: %w", err)
 	}
@@ -248,6 +274,9 @@ func (h *HTTP) mount(verb, pattern string, m *method, f http.HandlerFunc) {
 	h.mounted[routeKey{verb, pattern}] = true
 	r := &route{verb: verb, pattern: pattern, name: verb + " " + pattern, m: m, f: f}
 	r.instruments = h.cfg.Telemetry.Method(&m.Method, policy.Route{Verb: verb, Pattern: pattern})
+	if m.cors != nil {
+		r.ask = h.askRoute(r)
+	}
 	if err := h.tree.add(r); err != nil {
 		h.errs = append(h.errs, err)
 	}
@@ -316,10 +345,10 @@ func (h *HTTP) Ready() error {
 				errs = append(errs, fmt.Errorf("route %s %s of %s.%s is not mounted", r.Verb, r.Pattern, m.Service, m.Name))
 			}
 		}
+		m.ambient = h.ambient(m)
 		if !m.secured || len(m.Routes) == 0 { // without a route nothing calls it
 			continue
 		}
-		m.ambient = h.ambient(m)
 		guard, err := auth.NewGuard(h.cfg.Contract.API.Name, &m.Method, h.cfg.Contract.Schemes, h.cfg.Verifiers)
 		switch {
 		case err != nil:
@@ -346,6 +375,9 @@ func (h *HTTP) ambient(m *method) bool {
 		if o := h.routes[routeKey{http.MethodOptions, r.Pattern}]; o != nil && o.Kind == policy.Preflight {
 			return false
 		}
+	}
+	if h.cfg.Identity != nil { // browsers present certificates by themselves
+		return true
 	}
 	for _, r := range m.Requirements {
 		for _, u := range r.Schemes {

@@ -19,15 +19,15 @@ const (
 	maxStack = 16 << 10
 )
 
-// writeLog writes the line of the request, and its audit event.
-func (c *call) writeLog() {
-	now := c.start.Add(time.Since(c.start))
+// writeLog writes the line of the request, which ended at the given moment, and
+// its audit event.
+func (c *call) writeLog(now time.Time) {
 	r := &c.req
 	line := telemetry.Request{
 		Time: now, ID: c.id[0], Service: c.m.Service, Method: c.m.Name, Verb: cut(r.Method, maxVerb), Status: c.status,
 		Duration: now.Sub(c.start), Client: c.client(), BodyIn: c.bodyIn.Load(), BodyOut: c.bodyOut,
 		ErrorType: c.failure.kind, ErrorID: c.failure.id, Error: cut(c.failure.text, maxError), Stack: cut(c.failure.stack, maxStack),
-		Fault: c.failure.fault, Quiet: c.m.probe, Trace: c.span.SpanContext(),
+		Fault: c.failure.fault, Quiet: c.m.probe, Peer: c.peer, Trace: c.span.SpanContext(),
 	}
 	if c.route != nil {
 		line.Route = c.route.pattern
@@ -42,12 +42,18 @@ func (c *call) writeLog() {
 	} else if p := c.denied; p != nil {
 		line.User, line.Scheme = p.Subject, p.Scheme
 	}
+	if e := c.failed; e != nil {
+		line.Account = e.Account
+		if line.Scheme == "" {
+			line.Scheme = e.Scheme
+		}
+	}
 	if line.Status >= http.StatusInternalServerError || line.Fault || c.span.Traced() {
 		c.scope.Show()
 	}
 	_ = telemetry.LogRequest(c, c.h.log.Handler(), &line)
 	c.instruments.End(&c.span, &line)
-	if c.m.Audit {
+	if c.m.Audit || c.failed != nil {
 		c.audit(&line)
 	}
 }

@@ -80,6 +80,8 @@ func negotiate(offers []offer, accept []string) *offer {
 func varyAccept(header http.Header) {
 	if len(header["Vary"]) == 0 {
 		header["Vary"] = varyOn
+	} else if v := header["Vary"]; len(v) == 1 && v[0] == varyOrigin[0] {
+		header["Vary"] = varyOriginAccept[:2:2]
 	} else if !slices.Contains(header["Vary"], varyOn[0]) {
 		header.Add("Vary", varyOn[0])
 	}

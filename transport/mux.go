@@ -24,6 +24,7 @@ type route struct {
 	params  []string // names, in order
 	m       *method
 	f       http.HandlerFunc
+	ask     *route // preflights about it; nil where it has no origins
 
 	instruments *telemetry.MethodInstruments
 }

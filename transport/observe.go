@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"time"
 
+	"github.com/aguada-dev/aguada/auth"
 	"github.com/aguada-dev/aguada/policy"
 	"github.com/aguada-dev/aguada/telemetry"
 )
@@ -25,11 +26,11 @@ func (c *call) observe() {
 
 // applyLeases lets debugging leases apply to the call, whose caller is known.
 func (c *call) applyLeases() {
-	subject := ""
+	var caller telemetry.Caller
 	if c.principal != nil {
-		subject = c.principal.Subject
+		caller = telemetry.Caller{Scheme: c.principal.Scheme, Subject: c.principal.Subject}
 	}
-	c.leased = c.h.cfg.Leases.Apply(&c.scope, c.m.Service, c.m.Name, subject)
+	c.leased = c.h.cfg.Leases.Apply(&c.scope, c.m.Service, c.m.Name, caller)
 }
 
 // showPayload writes what a method gets or returns where a lease says so.
@@ -68,9 +69,17 @@ type Event struct {
 	Outcome         string // "success", "denied" or "failure"
 	Status          int
 	ErrorType       string
+
+	// Failed says that the caller was not let in, for the reason ErrorType: the
+	// event of a failure, whatever the method. It has no ids, so that equal
+	// ones can be counted; the log has a line of each. User is then the account
+	// whose credential it seemed to be, if any.
+	Failed bool
 }
 
-// audit writes the audit event of a call, whatever the log's level.
+// audit tells of a call of a method that is audited, and writes that to the
+// log, whatever its level; it also tells of callers who were not let in, which
+// have their line already. Nothing presented is no failure.
 func (c *call) audit(line *telemetry.Request) {
 	e := Event{
 		Time: line.Time, RequestID: line.ID, Service: line.Service, Method: line.Method, User: line.User, Scheme: line.Scheme,
@@ -80,11 +89,28 @@ func (c *call) audit(line *telemetry.Request) {
 		e.TraceID = line.Trace.TraceID().String()
 	}
 	switch {
-	case line.Status == http.StatusUnauthorized || line.Status == http.StatusForbidden:
+	case c.failed != nil || line.Status == http.StatusUnauthorized || line.Status == http.StatusForbidden:
 		e.Outcome = "denied"
 	case line.Status >= 400 || line.ErrorType != "": // a stream fails after its status
 		e.Outcome = "failure"
 	}
+	if c.m.Audit {
+		c.logAudit(&e)
+		if c.h.cfg.Audit != nil {
+			c.h.cfg.Audit(&e)
+		}
+	}
+	if c.failed == nil || c.failed.Reason == auth.Missing || c.h.cfg.Audit == nil {
+		return
+	}
+	e.RequestID, e.TraceID, e.Failed, e.ErrorType = "", "", true, string(c.failed.Reason)
+	if e.User == "" {
+		e.User = line.Account
+	}
+	c.h.cfg.Audit(&e)
+}
+
+func (c *call) logAudit(e *Event) {
 	record := slog.NewRecord(e.Time, slog.LevelInfo, "audit", 0)
 	record.AddAttrs(
 		slog.String("trace_id", e.TraceID), slog.String("request_id", e.RequestID),
@@ -93,7 +119,4 @@ func (c *call) audit(line *telemetry.Request) {
 		slog.String("client.address", e.Client), slog.String("outcome", e.Outcome),
 		slog.Int("http.response.status_code", e.Status), slog.String("error.type", e.ErrorType))
 	_ = c.h.log.Handler().Handle(context.Background(), record)
-	if c.h.cfg.Audit != nil {
-		c.h.cfg.Audit(&e)
-	}
 }

@@ -97,6 +97,7 @@ type shopService struct {
 	find     func(context.Context, *shop.FindPayload) (any, error)
 	cancel   func(context.Context, *shop.CancelPayload) error
 	login    func(context.Context, *shop.LoginPayload) (string, error)
+	check    func(context.Context, *shop.CheckPayload) (*shop.CheckResult, error)
 	upload   func(context.Context, io.ReadCloser) (int64, error)
 	download func(context.Context) (io.ReadCloser, error)
 	watch    func(context.Context, shop.WatchServerStream) error
@@ -145,6 +146,13 @@ func (s *shopService) Login(ctx context.Context, p *shop.LoginPayload) (string, 
 	}
 	caller, _ := auth.FromContext(ctx)
 	return "hello " + caller.Subject, nil
+}
+
+func (s *shopService) Check(ctx context.Context, p *shop.CheckPayload) (*shop.CheckResult, error) {
+	if s.check != nil {
+		return s.check(ctx, p)
+	}
+	return &shop.CheckResult{Seen: "yes"}, nil
 }
 
 func (s *shopService) Page(context.Context) (string, error) { return "<p>hello</p>", nil }
@@ -203,6 +211,9 @@ func shopContract() *policy.Contract {
 	login := m("login", "POST", "/login")
 	login.Access, login.HasBody, login.Consumes, login.HasResult = policy.Secured, true, []string{"application/json", "application/xml"}, true
 	login.Requirements = []policy.Requirement{{Schemes: []policy.Use{{Scheme: "key", In: policy.InBody, Name: "secret"}}}}
+	check := m("check", "POST", "/check/{num}")
+	check.HasBody, check.Consumes, check.HasResult = true, json, true
+	check.RequestHeaders, check.ResponseHeaders = []string{"X-Kind", "X-Level", "X-Pin"}, []string{"X-Seen"}
 	page, upload, download := m("page", "GET", "/page"), m("upload", "POST", "/upload"), m("download", "GET", "/download")
 	page.HasResult = true
 	upload.Access, upload.Requirements = policy.Secured, secured()
@@ -214,7 +225,7 @@ func shopContract() *policy.Contract {
 	return &policy.Contract{
 		API:      policy.API{Name: "shop"},
 		Schemes:  []policy.Scheme{{Name: "jwt", Kind: policy.JWT, Scopes: []string{"api:read", "api:write"}}, {Name: "key", Kind: policy.APIKey}},
-		Services: []policy.Service{{Name: "shop", Methods: []policy.Method{create, show, find, cancel, login, page, upload, download, watch, echo, files, old}}},
+		Services: []policy.Service{{Name: "shop", Methods: []policy.Method{create, show, find, cancel, login, check, page, upload, download, watch, echo, files, old}}},
 	}
 }
 
@@ -244,7 +255,7 @@ func newRig(tb testing.TB, change func(*rig)) *rig {
 		return must(key.Mint(jwt.Claims{Issuer: "test", Subject: subject, Scopes: scopes}))(tb)
 	}
 	r.token, r.reader, r.other = mint("ann", "api:read", "api:write"), mint("rob", "api:read"), mint("eve", "api:read", "api:write")
-	secret, record, err := apikey.New([]byte("pepper-pepper-pepper-pepper-pepper"), "kim", nil, time.Time{})
+	secret, record, err := apikey.Mint("pepper-pepper-pepper-pepper-pepper", apikey.Request{Owner: "kim"})
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -257,8 +268,8 @@ func newRig(tb testing.TB, change func(*rig)) *rig {
 		Contract: r.contract, Logger: slog.New(telemetry.NewHandler(r.log, telemetry.JSON, nil)),
 		ReadTimeout: 30 * time.Second, WriteTimeout: 60 * time.Second,
 		Verifiers: auth.Verifiers{
-			"jwt": must(jwt.New(keys, "test", jwt.Config{Scheme: "jwt"}))(tb),
-			"key": must(apikey.Open(filepath.Join(dir, "keys"), []byte("pepper-pepper-pepper-pepper-pepper"), apikey.Config{}))(tb),
+			"jwt": must(jwt.New([]jwt.Issuer{{Name: "test", Keys: keys}}, jwt.Config{Scheme: "jwt"}))(tb),
+			"key": must(apikey.Open(filepath.Join(dir, "keys"), apikey.Peppers{Current: func() string { return "pepper-pepper-pepper-pepper-pepper" }}, apikey.Config{}))(tb),
 		},
 	}
 	if change != nil {
@@ -284,6 +295,7 @@ func (r *rig) mount(dir string) {
 	}{r.shop, r.auther})
 	e.Create, e.Show, e.Find = h.Endpoint("shop", "create", e.Create), h.Endpoint("shop", "show", e.Show), h.Endpoint("shop", "find", e.Find)
 	e.Cancel, e.Login, e.Page = h.Endpoint("shop", "cancel", e.Cancel), h.Endpoint("shop", "login", e.Login), h.Endpoint("shop", "page", e.Page)
+	e.Check = h.Endpoint("shop", "check", e.Check)
 	e.Upload, e.Download = h.Endpoint("shop", "upload", e.Upload), h.Endpoint("shop", "download", e.Download)
 	e.Watch, e.Echo = h.Endpoint("shop", "watch", e.Watch), h.Endpoint("shop", "echo", e.Echo)
 	h.Late("shop", "login", func(req any, _ string) (auth.Credential, bool) {

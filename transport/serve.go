@@ -45,12 +45,18 @@ func (c *call) serve(r *http.Request) {
 	c.id[0] = requestID(r.Header)
 	header["X-Request-Id"] = c.id[:1:1]
 	header["X-Content-Type-Options"] = noSniff
+	if c.h.strict != nil {
+		header["Strict-Transport-Security"] = c.h.strict
+	}
 	draining := c.h.cfg.Draining != nil && c.h.cfg.Draining()
 	if draining {
 		header["Connection"] = closeConnection
 	}
 	c.req = *r.WithContext(c)
 	refusal := c.find()
+	if c.m.cors != nil {
+		c.share()
+	}
 	r.Pattern = c.req.Pattern
 	c.observe()
 	if d := c.m.Deadline; d > 0 {
@@ -59,6 +65,9 @@ func (c *call) serve(r *http.Request) {
 	c.takeBody()
 	if refusal == nil && draining && c.m.Kind.Stream() {
 		refusal = stopping()
+	}
+	if refusal == nil {
+		refusal = c.checkPeer()
 	}
 	if refusal == nil {
 		refusal = c.admit()
@@ -77,7 +86,13 @@ func (c *call) find() *refused {
 	m, r := &c.match, &c.req
 	m.verb = r.Method
 	path, escaped := routingPath(r.URL)
-	found := c.h.tree.find(m, path)
+	var found *route
+	if c.h.asked != nil && m.verb == http.MethodOptions {
+		found = c.asks(path)
+	}
+	if found == nil {
+		found = c.h.tree.find(m, path)
+	}
 	if found != nil {
 		c.m, c.route, c.escaped = found.m, found, escaped
 		r.Pattern = found.name
@@ -95,8 +110,8 @@ func (c *call) find() *refused {
 func (c *call) admit() *refused {
 	m := c.m
 	if m.ambient {
-		if err := origins.Check(&c.req); err != nil {
-			return (&refused{status: http.StatusForbidden, name: "cross_origin", message: "a page of another origin may not make this call"}).because(err)
+		if err := c.foreign(); err != nil {
+			return err
 		}
 	}
 	if m.secured {
@@ -198,14 +213,15 @@ func (c *call) end() {
 	if !abort {
 		c.finishAnswer()
 	}
-	c.finishContext()
+	now := c.start.Add(time.Since(c.start)) // a reading of the clock for all that ends with the call
+	c.finishContext(now)
 	if c.admitted {
 		c.m.running.Add(-1)
 	}
 	if c.req.MultipartForm != nil {
 		_ = c.req.MultipartForm.RemoveAll() // the server does so only for its own copy
 	}
-	c.writeLog()
+	c.writeLog(now)
 	if abort {
 		panic(http.ErrAbortHandler)
 	}

@@ -90,9 +90,9 @@ func TestAuthentication(t *testing.T) {
 		reason    string
 		user      any
 	}{
-		{"none", request("POST", "/orders", "", order), nil, 401, `Bearer realm="shop"`, "missing", nil},
-		{"other scheme", request("POST", "/orders", "", order), func(r *http.Request) { r.SetBasicAuth("a", "b") }, 401, `Bearer realm="shop"`, "missing", nil},
-		{"bad token", request("POST", "/orders", "x.y.z", order), nil, 401, `Bearer realm="shop", error="invalid_token"`, "", nil},
+		{"none", request("POST", "/orders", "", order), nil, 401, `Bearer realm="shop", scope="api:write"`, "missing", nil},
+		{"other scheme", request("POST", "/orders", "", order), func(r *http.Request) { r.SetBasicAuth("a", "b") }, 401, `Bearer realm="shop", scope="api:write"`, "missing", nil},
+		{"bad token", request("POST", "/orders", "x.y.z", order), nil, 401, `Bearer realm="shop", error="invalid_token", scope="api:write"`, "", nil},
 		{"twice", request("POST", "/orders", r.token, order), func(req *http.Request) { req.Header.Add("Authorization", "Bearer "+r.token) }, 401, "Bearer", "duplicate", nil},
 		{"no scope", request("POST", "/orders", r.reader, order), nil, 403, `Bearer realm="shop", error="insufficient_scope", scope="api:write"`, "insufficient_scope", "rob"},
 	}

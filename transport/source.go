@@ -3,7 +3,9 @@ package transport
 import (
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/aguada-dev/aguada/auth"
 	"github.com/aguada-dev/aguada/policy"
@@ -22,7 +24,10 @@ func (s *source) Credential(u *policy.Use, kind policy.SchemeKind) (auth.Credent
 	authorization := false
 	switch u.In {
 	case policy.InHeader:
-		key := http.CanonicalHeaderKey(u.Name)
+		key := u.Name
+		if key != "Authorization" {
+			key = http.CanonicalHeaderKey(key)
+		}
 		authorization = key == "Authorization"
 		value, err = single(c.req.Header[key])
 	case policy.InQuery:
@@ -47,7 +52,7 @@ func (s *source) Credential(u *policy.Use, kind policy.SchemeKind) (auth.Credent
 	if err != nil {
 		return auth.Credential{}, err
 	}
-	return auth.ParseAuthorization(kind, value, authorization)
+	return auth.CutAuthorization(kind, value, authorization)
 }
 
 func single(values []string) (string, error) {
@@ -100,11 +105,20 @@ func (c *call) unauthenticated(err error) *refused {
 		if e.Reason != auth.Missing && e.Reason != auth.Late {
 			r.message = "the credential is not valid"
 		}
+	case http.StatusTooManyRequests:
+		r.name, r.message, r.temporary = "too_many_failures", "too many wrong credentials came from this address", true
+		c.w.Header()["Retry-After"] = []string{seconds(e.RetryAfter)}
 	default:
 		r.status = http.StatusServiceUnavailable
 		r.name, r.message, r.temporary = "unavailable", "authentication is not possible now", true
 		c.w.Header()["Retry-After"] = retryAfter
 	}
-	c.denied = e.Principal
+	c.denied, c.failed = e.Principal, e
 	return r
+}
+
+// seconds writes a duration for Retry-After (RFC 9110, 10.2.3): whole seconds,
+// rounded up.
+func seconds(d time.Duration) string {
+	return strconv.FormatInt(int64(max(d+time.Second-1, time.Second)/time.Second), 10)
 }

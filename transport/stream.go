@@ -17,13 +17,15 @@ const closing = time.Second
 // upgrader opens WebSockets for generated code.
 type upgrader struct {
 	websocket.Upgrader
+	shared websocket.Upgrader // for pages of the method's origins
 }
 
 // Upgrader returns the upgrader of WebSockets. It accepts browsers of the same
-// origin only, and messages up to the method's MaxBody. A connection is closed
+// origin, and of those that the method's CORS names, and messages up to the
+// method's MaxBody. A connection is closed
 // when its method returns.
 func (h *HTTP) Upgrader() goahttp.Upgrader {
-	return &upgrader{websocket.Upgrader{
+	u := &upgrader{Upgrader: websocket.Upgrader{
 		HandshakeTimeout: 10 * time.Second, ReadBufferSize: 4 << 10, WriteBufferSize: 4 << 10,
 		Error: func(_ http.ResponseWriter, r *http.Request, status int, reason error) {
 			if c := callOf(r.Context()); c != nil && !c.hijacked {
@@ -31,6 +33,9 @@ func (h *HTTP) Upgrader() goahttp.Upgrader {
 			}
 		},
 	}}
+	u.shared = u.Upgrader
+	u.shared.CheckOrigin = func(*http.Request) bool { return true }
+	return u
 }
 
 // Upgrade opens the WebSocket (goahttp.Upgrader).
@@ -42,7 +47,11 @@ func (u *upgrader) Upgrade(w http.ResponseWriter, r *http.Request, header http.H
 		}
 		header["X-Request-Id"] = c.id[:1:1]
 	}
-	conn, err := u.Upgrader.Upgrade(w, r, header)
+	open := &u.Upgrader
+	if c != nil && c.page != nil && (!c.m.ambient || c.page.credentials) {
+		open = &u.shared
+	}
+	conn, err := open.Upgrade(w, r, header)
 	if err != nil || c == nil {
 		return conn, err
 	}

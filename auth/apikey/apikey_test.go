@@ -14,11 +14,16 @@ import (
 	"github.com/aguada-dev/aguada/auth/apikey"
 )
 
-var pepper = []byte("0123456789abcdef")
+const pepper = "0123456789abcdef"
+
+// fixed returns peppers that do not change.
+func fixed(text string) apikey.Peppers {
+	return apikey.Peppers{Current: func() string { return text }}
+}
 
 func newKey(t testing.TB, expires time.Time) (string, apikey.Record) {
 	t.Helper()
-	key, r, err := apikey.New(pepper, "ann", []string{"write", "read", "read"}, expires)
+	key, r, err := apikey.Mint(pepper, apikey.Request{Owner: "ann", Scopes: []string{"write", "read", "read"}, ExpiresAt: expires})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -35,12 +40,12 @@ func keyText(t testing.TB, records ...apikey.Record) string {
 }
 
 // keyFile returns a key and a verifier that knows it.
-func keyFile(t testing.TB, cfg apikey.Config) (string, *apikey.Keys) {
+func keyFile(t testing.TB, cfg apikey.Config) (string, *apikey.Verifier) {
 	t.Helper()
 	key, r := newKey(t, time.Time{})
 	path := filepath.Join(t.TempDir(), "keys.json")
 	write(t, path, keyText(t, r))
-	k, err := apikey.Open(path, pepper, cfg)
+	k, err := apikey.Open(path, fixed(pepper), cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,14 +104,14 @@ func TestAPIKeysWrongSecret(t *testing.T) {
 	_, other := newKey(t, time.Time{})
 	r.HMAC = other.HMAC
 	write(t, path, keyText(t, r))
-	k, err := apikey.Open(path, pepper, apikey.Config{})
+	k, err := apikey.Open(path, fixed(pepper), apikey.Config{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if got := reason(k.Verify(t.Context(), auth.Credential{Token: key})); got != "!unknown" {
 		t.Errorf("got %q, want !unknown", got)
 	}
-	k, err = apikey.Open(path, []byte("another pepper, long enough"), apikey.Config{})
+	k, err = apikey.Open(path, fixed("another pepper, long enough"), apikey.Config{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -121,7 +126,7 @@ func TestAPIKeysExpire(t *testing.T) {
 		key, r := newKey(t, time.Now().Add(time.Minute))
 		path := filepath.Join(dir, "keys.json")
 		write(t, path, keyText(t, r))
-		k, err := apikey.Open(path, pepper, apikey.Config{})
+		k, err := apikey.Open(path, fixed(pepper), apikey.Config{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -142,7 +147,7 @@ func TestAPIKeysReload(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "keys.json")
 	write(t, path, keyText(t, r1))
 	var log records
-	k, err := apikey.Open(path, pepper, apikey.Config{Interval: soon, Logger: log.logger()})
+	k, err := apikey.Open(path, fixed(pepper), apikey.Config{Interval: soon, Logger: log.logger()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -191,7 +196,7 @@ func TestAPIKeysFileRefused(t *testing.T) {
 	} {
 		path := filepath.Join(t.TempDir(), "keys.json")
 		write(t, path, tt.text)
-		_, err := apikey.Open(path, pepper, apikey.Config{})
+		_, err := apikey.Open(path, fixed(pepper), apikey.Config{})
 		if err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s: got %v, want an error with %q", name, err, tt.want)
 		}
@@ -201,13 +206,13 @@ func TestAPIKeysFileRefused(t *testing.T) {
 	}
 	path := filepath.Join(t.TempDir(), "keys.json")
 	write(t, path, keyText(t, r))
-	if _, err := apikey.Open(path, pepper[:15], apikey.Config{}); err == nil {
+	if _, err := apikey.Open(path, fixed(pepper[:15]), apikey.Config{}); err == nil {
 		t.Error("a short pepper is taken")
 	}
-	if _, _, err := apikey.New(pepper[:15], "ann", nil, time.Time{}); err == nil {
+	if _, _, err := apikey.Mint(pepper[:15], apikey.Request{Owner: "ann"}); err == nil {
 		t.Error("a key is made with a short pepper")
 	}
-	if _, _, err := apikey.New(pepper, "", nil, time.Time{}); err == nil {
+	if _, _, err := apikey.Mint(pepper, apikey.Request{}); err == nil {
 		t.Error("a key is made without an owner")
 	}
 }
@@ -215,11 +220,11 @@ func TestAPIKeysFileRefused(t *testing.T) {
 // encoding/json decodes a second list into the records of the first: a key
 // without scopes would get those of the key whose place it takes.
 func TestAPIKeysTakeNoScopesOfOthers(t *testing.T) {
-	_, admin, err := apikey.New(pepper, "root", []string{"admin"}, time.Time{})
+	_, admin, err := apikey.Mint(pepper, apikey.Request{Owner: "root", Scopes: []string{"admin"}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, plain, err := apikey.New(pepper, "bob", nil, time.Time{})
+	_, plain, err := apikey.Mint(pepper, apikey.Request{Owner: "bob"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -227,7 +232,7 @@ func TestAPIKeysTakeNoScopesOfOthers(t *testing.T) {
 		text := strings.TrimSuffix(keyText(t, admin), "}") + "," + strings.Replace(keyText(t, plain), "{\"keys\"", `"`+name+`"`, 1)
 		path := filepath.Join(t.TempDir(), "keys.json")
 		write(t, path, text)
-		if _, err := apikey.Open(path, pepper, apikey.Config{}); err == nil {
+		if _, err := apikey.Open(path, fixed(pepper), apikey.Config{}); err == nil {
 			t.Errorf("two lists, the second as %q, are taken", name)
 		}
 	}

@@ -23,6 +23,8 @@ func TestWarmCheckAllocates(t *testing.T) {
 		t.Fatal(err)
 	}
 	key, k := keyFile(t, apikey.Config{Scheme: "key", Interval: time.Hour})
+	m := &apikey.Memory{}
+	stored, _ := create(t, m, apikey.Request{})
 	for _, tt := range []struct {
 		scheme     string
 		kind       policy.SchemeKind
@@ -31,6 +33,7 @@ func TestWarmCheckAllocates(t *testing.T) {
 	}{
 		{"basic", policy.Basic, u, auth.Credential{Username: "ann", Password: "x"}},
 		{"key", policy.APIKey, k, auth.Credential{Token: key}},
+		{"key", policy.APIKey, replica(t, m, apikey.Config{}), auth.Credential{Token: stored}},
 	} {
 		m := &policy.Method{Access: policy.Secured, Requirements: []policy.Requirement{
 			{Schemes: []policy.Use{{Scheme: tt.scheme, In: policy.InHeader, Name: "Authorization"}}},
@@ -39,7 +42,7 @@ func TestWarmCheckAllocates(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		src := &fixed{tt.credential}
+		src := &presented{tt.credential}
 		ctx := t.Context()
 		n := testing.AllocsPerRun(100, func() {
 			if _, err := g.Check(ctx, src); err != nil {
@@ -52,7 +55,9 @@ func TestWarmCheckAllocates(t *testing.T) {
 	}
 }
 
-// fixed is a Source of one credential.
-type fixed struct{ c auth.Credential }
+// presented is a Source of one credential.
+type presented struct{ c auth.Credential }
 
-func (f *fixed) Credential(*policy.Use, policy.SchemeKind) (auth.Credential, error) { return f.c, nil }
+func (f *presented) Credential(*policy.Use, policy.SchemeKind) (auth.Credential, error) {
+	return f.c, nil
+}

@@ -1,26 +1,39 @@
 // Package basic verifies user names and passwords (RFC 7617) against a file of
-// their hashes.
+// their hashes, or a team's own store.
+//
+//	users, err := basic.Open("users", basic.Config{Scheme: "basic"})
+//	...
+//	p, err := users.Verify(ctx, auth.Credential{Username: "ann", Password: password})
+//
+// Hashes are those of argon2id (RFC 9106). Those of bcrypt are read, and replaced
+// once their user logs in. Nothing weaker than OWASP recommends is.
+//
+// What a flood of logins can take is bounded, in processor time, memory and
+// waiting calls; whoever was verified before is not held up by it. An account
+// whose password is guessed is slowed down, never locked.
 package basic
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"runtime"
-	"slices"
 	"strings"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/aguada-dev/aguada/auth"
+	"github.com/aguada-dev/aguada/auth/basic/internal/password"
 	"github.com/aguada-dev/aguada/auth/internal/digest"
 	"github.com/aguada-dev/aguada/auth/internal/text"
-	"github.com/aguada-dev/aguada/internal/reload"
+)
+
+// Bounds of what is accepted from outside.
+const (
+	maxPassword = 1024 // bytes
+	maxUsername = 256  // bytes
 )
 
 // Config tunes a [Users]. The zero value works.
@@ -31,213 +44,298 @@ type Config struct {
 	// Hashing is how many passwords are hashed at once; each takes the memory
 	// that its hash names, 19 MiB by default. 0 means one per processor.
 	Hashing int
+	// Queue is how many calls may wait for their turn to hash; any more are
+	// refused as Unavailable at once. 0 means 32 for each of Hashing.
+	Queue int
 	// Wait is how long a call waits for its turn to hash before it is refused
-	// as Unavailable; 2 s if 0.
+	// as Unavailable, and for an answer of a store; 2 s if 0.
 	Wait time.Duration
+	// Delayed is how many calls may be held up at once because a password of
+	// their account was wrong before; 256 if 0. Any more are refused as
+	// Unavailable at once, and so is one that makes more than an eighth of them for
+	// one account.
+	Delayed int
 	// Cache is how many successes are remembered; 1024 if 0, none if negative.
 	Cache int
-	// Interval is how often the file is looked at, at most; 1 s if 0.
+	// Interval is how often the file of [Open] is looked at, at most; 1 s if 0.
 	Interval time.Duration
-	// Logger is told why a changed file was not taken; slog.Default() if nil.
+	// Logger is told why a changed file was not taken, a hash cannot be used
+	// or an outdated one not be replaced; slog.Default() if nil.
 	Logger *slog.Logger
 }
 
-// Users verifies Basic credentials against a users file. It is safe for
+// recheck is how long a remembered success of a store that is not a file holds
+// without the store being asked.
+const recheck = 5 * time.Second
+
+// Users verifies Basic credentials against a [Store]. It is safe for
 // concurrent use, and needs no closing.
 //
-// A line of the file is NAME:HASH, where HASH is the PHC string of argon2id
-// that [HashPassword] makes; empty lines and those that begin with # are
-// skipped. The file is read again when it changes. One that cannot be read or
-// parsed leaves the old one in force and is logged; to lock everybody out,
-// leave it empty rather than remove it.
+// An unknown user costs what a wrong password does: one hash by a recipe that
+// the store has. A file tells all its recipes; of another store only those are
+// known that were met since the start, so that until then, and less so
+// afterwards, a store with different ones lets a guesser tell users apart by
+// time. A success is remembered under a keyed digest of name and password, bound
+// to the hash that it was proved by: it ends when the hash changes, with a file
+// as soon as that is read again, else within 5 s.
 //
-// An unknown user costs the same time as a wrong password. A success is
-// remembered under a keyed digest of name and password until the file changes,
-// so that only the first call of a user hashes.
+// Each wrong password holds up the further calls for the account, existing or not, for
+// 100 ms, doubled by each further one up to 2 s; one is forgotten every 10 s,
+// and all of them with a success. Remembered successes pass at once.
+//
+// All calls together use the memory of Hashing hashes, three times that with what
+// is not collected yet (GOGC=100), and some KiB for each call that waits: by default
+// 57 MiB for each processor, however many log in.
 type Users struct {
 	cfg    Config
-	file   *reload.File[directory]
-	turns  chan struct{}
+	store  Store
+	fresh  time.Duration // how long the store need not be asked
+	start  time.Time
 	digest *digest.Digest
+	turns  turns
+	delays delays
+	cache  cache
+	seen   recipes
+
+	pausedUntil atomic.Int64 // upgrades, since start
+	told        atomic.Int64 // when a broken hash was last logged, since start
 }
 
 var _ auth.Verifier = (*Users)(nil)
-
-// directory is what one version of a users file says.
-type directory struct {
-	users map[string]*user
-	costs []cost // of all users, in the order of their names
-
-	mu      sync.RWMutex
-	success map[[sha256.Size]byte]*auth.Principal
-}
-
-type user struct {
-	hash      *hash
-	principal *auth.Principal
-}
 
 // Errors of Verify.
 var (
 	errUserForm = &auth.Error{Reason: auth.Malformed, Err: errors.New("user name or password is empty, too long or has control characters")}
 	errUser     = &auth.Error{Reason: auth.Unknown, Err: errors.New("unknown user")}
-	errPassword = &auth.Error{Reason: auth.Unknown, Err: errors.New("wrong password")}
+	errPassword = errors.New("wrong password")
 	errBusy     = &auth.Error{Reason: auth.Unavailable, Err: errors.New("too many passwords are being verified")}
 )
 
-// Open reads a users file. A file that is missing or broken is an error.
+// HashPassword returns the PHC string of a password by argon2id with 19 MiB,
+// two passes, one lane and a random salt, as a store holds it. A password is 1
+// to 1024 bytes of UTF-8 without control characters; its bytes are taken as
+// they are.
+func HashPassword(text string) (string, error) {
+	if !validPassword(text) {
+		return "", errors.New("hash password: it must be 1 to 1024 bytes of UTF-8 without control characters")
+	}
+	return password.New(text)
+}
+
+// Open verifies against a users file, as [OpenFile] reads it.
 func Open(path string, cfg Config) (*Users, error) {
+	f, err := OpenFile(path, FileConfig{Interval: cfg.Interval, Logger: cfg.Logger})
+	if err != nil {
+		return nil, err
+	}
+	return New(f, cfg)
+}
+
+// New verifies against a store.
+func New(store Store, cfg Config) (*Users, error) {
 	if cfg.Hashing <= 0 {
 		cfg.Hashing = runtime.GOMAXPROCS(0)
 	}
-	if cfg.Wait == 0 {
+	if cfg.Queue <= 0 {
+		cfg.Queue = 32 * cfg.Hashing
+	}
+	if cfg.Wait <= 0 {
 		cfg.Wait = 2 * time.Second
+	}
+	if cfg.Delayed <= 0 {
+		cfg.Delayed = 256
 	}
 	if cfg.Cache == 0 {
 		cfg.Cache = 1024
 	}
-	u := &Users{cfg: cfg, turns: make(chan struct{}, cfg.Hashing)}
-	var err error
-	if u.digest, err = digest.Random(); err != nil {
-		return nil, fmt.Errorf("open users file: %w", err)
+	if cfg.Logger == nil {
+		cfg.Logger = slog.Default()
 	}
-	parse := func(data []byte) (*directory, error) { return parseUsers(data, cfg.Scheme) }
-	u.file, err = reload.Open(path, parse, reload.Config{Interval: cfg.Interval, Report: report(cfg.Logger)})
+	d, err := digest.Random()
 	if err != nil {
-		return nil, fmt.Errorf("open users file: %w", err)
+		return nil, fmt.Errorf("verify users: %w", err)
 	}
+	u := &Users{cfg: cfg, store: store, fresh: recheck, start: time.Now(), digest: d}
+	if _, ok := store.(*File); ok {
+		u.fresh = 0 // it is in memory
+	}
+	u.turns.init(cfg.Hashing, cfg.Queue, cfg.Wait)
+	u.delays.init(cfg.Delayed)
+	u.cache.init(cfg.Cache)
 	return u, nil
 }
 
-// report returns a function that logs why a file was not taken.
-func report(l *slog.Logger) func(error) {
-	return func(err error) {
-		if l == nil {
-			l = slog.Default()
-		}
-		l.Error("credential file not reloaded", "error", err)
-	}
-}
+func (u *Users) now() time.Duration { return time.Since(u.start) }
 
 // Verify implements [auth.Verifier] by c's Username and Password. The principal's
 // Subject is the user name.
 func (u *Users) Verify(ctx context.Context, c auth.Credential) (*auth.Principal, error) {
-	if !validUser(c.Username) || c.Password == "" || len(c.Password) > maxPassword || !text.Printable(c.Password) {
+	if !validUser(c.Username) || !validPassword(c.Password) {
 		return nil, errUserForm
 	}
-	d := u.file.Value()
 	key := u.digest.Pair(c.Username, c.Password)
-	if p := d.remembered(key); p != nil {
-		return p, nil
+	if p, err := u.remembered(ctx, key, c.Username); p != nil || err != nil {
+		return p, err
 	}
-	if err := u.turn(ctx); err != nil {
+	account := u.digest.Text(c.Username)
+	if err := u.delays.wait(ctx, account, u.now()); err != nil {
 		return nil, err
 	}
-	defer func() { <-u.turns }()
-	d = u.file.Value()                    // it may have changed while waiting,
-	if p := d.remembered(key); p != nil { // and a call that went before may have succeeded
-		return p, nil
+	p, old, next, err := u.hash(ctx, c, key, account)
+	if err == nil && next != "" {
+		u.replace(ctx, c.Username, old, next)
 	}
-	known := d.users[c.Username]
-	if known == nil {
-		d.decoy(u.digest.Text(c.Username)).matches(c.Password)
-		return nil, errUser
-	}
-	if !known.hash.matches(c.Password) {
-		return nil, errPassword
-	}
-	d.remember(key, known.principal, u.cfg.Cache)
-	return known.principal, nil
+	return p, err
 }
 
-// turn waits for a turn to hash, which the caller gives back.
-func (u *Users) turn(ctx context.Context) error {
-	if err := ctx.Err(); err != nil {
-		return &auth.Error{Reason: auth.Unavailable, Err: err}
+// hash verifies in its turn. It returns the hash of a success and the one that should
+// take its place, if any.
+func (u *Users) hash(ctx context.Context, c auth.Credential, key, account [sha256.Size]byte) (p *auth.Principal, old, next string, err error) {
+	if err := u.turns.take(ctx); err != nil {
+		return nil, "", "", err
 	}
-	select {
-	case u.turns <- struct{}{}:
-		return nil
-	default:
+	defer u.turns.give()
+	// A call that went before may have succeeded.
+	if p, err := u.remembered(ctx, key, c.Username); p != nil || err != nil {
+		return p, "", "", err
 	}
-	timer := time.NewTimer(u.cfg.Wait)
-	defer timer.Stop()
-	select {
-	case u.turns <- struct{}{}:
-		return nil
-	case <-ctx.Done():
-		return &auth.Error{Reason: auth.Unavailable, Err: ctx.Err()}
-	case <-timer.C:
-		return errBusy
+	now := u.now()
+	h, old, known, err := u.find(ctx, c.Username, account)
+	if err != nil {
+		return nil, "", "", err
 	}
+	if matches := h.Matches(c.Password); !matches || old == "" {
+		u.delays.failed(account, u.now())
+		if !known {
+			return nil, "", "", errUser
+		}
+		return nil, "", "", &auth.Error{Reason: auth.Unknown, Account: c.Username, Err: errPassword}
+	}
+	u.delays.succeeded(account)
+	if h.Outdated() && u.upgrades() {
+		if next, err = password.New(c.Password); err != nil {
+			return nil, "", "", &auth.Error{Reason: auth.Unavailable, Err: err}
+		}
+	}
+	p = &auth.Principal{Subject: c.Username, Scheme: u.cfg.Scheme}
+	u.cache.put(key, p, old, next, now)
+	return p, old, next, nil
 }
 
-func (d *directory) remembered(key [sha256.Size]byte) *auth.Principal {
-	d.mu.RLock()
-	defer d.mu.RUnlock()
-	return d.success[key]
+// find returns what to compare a password with: the user's hash, or one of nobody,
+// always the same for one name, where stored is empty.
+func (u *Users) find(ctx context.Context, name string, account [sha256.Size]byte) (h *password.Hash, stored string, known bool, err error) {
+	stored, known, err = u.lookup(ctx, name)
+	if err != nil {
+		return nil, "", false, err
+	}
+	if known {
+		if h, err = password.Parse(stored); err == nil {
+			u.seen.add(h.Recipe())
+			return h, stored, true, nil
+		}
+		u.broken(name, err) // and nobody can log in by it
+	}
+	return password.Decoy(u.decoy(account), account), "", known, nil
 }
 
-// remember keeps a success with this version of the file; any other one makes
-// room where there is none.
-func (d *directory) remember(key [sha256.Size]byte, p *auth.Principal, most int) {
-	if most < 0 {
+// decoy returns the recipe that an unknown user costs.
+func (u *Users) decoy(account [sha256.Size]byte) password.Recipe {
+	if f, ok := u.store.(*File); ok {
+		return f.recipe(account)
+	}
+	return u.seen.choose(u.digest, account)
+}
+
+// lookup asks the store, for a time.
+func (u *Users) lookup(ctx context.Context, name string) (hash string, ok bool, err error) {
+	if u.fresh > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, u.cfg.Wait)
+		defer cancel()
+	}
+	hash, ok, err = u.store.Lookup(ctx, name)
+	if err != nil {
+		return "", false, &auth.Error{Reason: auth.Unavailable, Err: fmt.Errorf("look up user: %w", err)}
+	}
+	return hash, ok, nil
+}
+
+// remembered returns the principal of a success that still holds; nil if there is
+// none.
+func (u *Users) remembered(ctx context.Context, key [sha256.Size]byte, name string) (*auth.Principal, error) {
+	s := u.cache.get(key)
+	if s == nil {
+		return nil, nil
+	}
+	now := u.now()
+	age := now - time.Duration(s.checked.Load())
+	early := age < u.fresh
+	switch {
+	case age < u.fresh-u.fresh/5:
+		return s.principal, nil
+	case early && !s.checking.CompareAndSwap(false, true):
+		return s.principal, nil // another call asks, before it is due
+	}
+	hash, ok, err := u.lookup(ctx, name)
+	if early {
+		s.checking.Store(false)
+	}
+	switch {
+	case err != nil && early:
+		return s.principal, nil
+	case err != nil:
+		return nil, err
+	case !ok || hash != s.hash && (s.next == "" || hash != s.next):
+		u.cache.drop(key, s)
+		return nil, nil
+	}
+	if u.fresh > 0 {
+		s.checked.Store(int64(now))
+	}
+	return s.principal, nil
+}
+
+// How often what goes wrong is tried again and logged, at most.
+const (
+	upgradePause = 10 * time.Minute
+	brokenPause  = time.Minute
+)
+
+// upgrades reports whether outdated hashes may be replaced now.
+func (u *Users) upgrades() bool {
+	_, ok := u.store.(Upgrader)
+	return ok && int64(u.now()) >= u.pausedUntil.Load()
+}
+
+// replace gives the store a new hash. The login has succeeded whatever comes of it.
+func (u *Users) replace(ctx context.Context, name, old, next string) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), u.cfg.Wait)
+	defer cancel()
+	err := u.store.(Upgrader).Upgrade(ctx, name, old, next)
+	if err == nil {
 		return
 	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	for old := range d.success {
-		if len(d.success) < most {
-			break
-		}
-		delete(d.success, old)
+	until := u.pausedUntil.Load()
+	if now := u.now(); int64(now) >= until && u.pausedUntil.CompareAndSwap(until, int64(now+upgradePause)) && until == 0 {
+		u.cfg.Logger.Warn("password hashes of bcrypt cannot be replaced by argon2id and stay as they are", "error", err)
 	}
-	d.success[key] = p
 }
 
-// decoy returns a hash for an unknown user to be compared with. Where users
-// have different costs, every unknown name has that of one of them, always the
-// same, so that its time tells nothing.
-func (d *directory) decoy(name [sha256.Size]byte) *hash {
-	c := defaultCost
-	if n := uint64(len(d.costs)); n > 0 {
-		c = d.costs[binary.BigEndian.Uint64(name[:])%n]
+// broken logs that a user's hash cannot be used.
+func (u *Users) broken(name string, err error) {
+	next := u.told.Load()
+	if now := u.now(); int64(now) >= next && u.told.CompareAndSwap(next, int64(now+brokenPause)) {
+		u.cfg.Logger.Error("the stored hash of a password cannot be used", "user", name, "error", err)
 	}
-	return &hash{cost: c, salt: name[:16], sum: make([]byte, 32)}
-}
-
-// parseUsers reads a users file. Its errors name the line and never hold its
-// text.
-func parseUsers(data []byte, scheme string) (*directory, error) {
-	d := &directory{users: map[string]*user{}, success: map[[sha256.Size]byte]*auth.Principal{}}
-	n := 0
-	for line := range bytes.Lines(data) {
-		n++
-		text := strings.TrimRight(string(line), "\r\n")
-		if strings.TrimSpace(text) == "" || strings.HasPrefix(text, "#") {
-			continue
-		}
-		name, phc, ok := strings.Cut(text, ":")
-		if !ok || !validUser(name) {
-			return nil, fmt.Errorf("line %d: not NAME:HASH", n)
-		}
-		if d.users[name] != nil {
-			return nil, fmt.Errorf("line %d: the user is there already", n)
-		}
-		h, err := parseHash(phc)
-		if err != nil {
-			return nil, fmt.Errorf("line %d: %w", n, err)
-		}
-		d.users[name] = &user{hash: h, principal: &auth.Principal{Subject: name, Scheme: scheme}}
-	}
-	for _, name := range slices.Sorted(maps.Keys(d.users)) {
-		d.costs = append(d.costs, d.users[name].hash.cost)
-	}
-	return d, nil
 }
 
 // validUser reports whether a name can be that of a user.
 func validUser(name string) bool {
 	return name != "" && len(name) <= maxUsername && !strings.Contains(name, ":") && text.Printable(name) &&
 		strings.TrimSpace(name) == name
+}
+
+func validPassword(s string) bool {
+	return s != "" && len(s) <= maxPassword && text.Printable(s)
 }

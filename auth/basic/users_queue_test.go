@@ -28,7 +28,7 @@ func TestUsersReloadWhileQueued(t *testing.T) {
 			t.Fatal(err)
 		}
 		time.Sleep(time.Second)
-		u.turns <- struct{}{}
+		u.turns.taken <- struct{}{}
 		done := make(chan error)
 		go func() {
 			_, err := u.Verify(t.Context(), auth.Credential{Username: "ann", Password: "x"})
@@ -39,7 +39,7 @@ func TestUsersReloadWhileQueued(t *testing.T) {
 			t.Fatal(err)
 		}
 		time.Sleep(time.Second)
-		<-u.turns
+		u.turns.give()
 		if err := <-done; refusal(err) != auth.Unknown {
 			t.Errorf("got %v, want unknown", err)
 		}
@@ -56,7 +56,7 @@ func TestUsersQueueEnds(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		u.turns <- struct{}{}
+		u.turns.taken <- struct{}{}
 		start := time.Now()
 		_, err = u.Verify(t.Context(), auth.Credential{Username: "ann", Password: "x"})
 		if refusal(err) != auth.Unavailable || time.Since(start) != time.Minute {
@@ -71,4 +71,40 @@ func refusal(err error) auth.Reason {
 		return e.Reason
 	}
 	return ""
+}
+
+// Who does not fit into the queue is told at once.
+func TestUsersQueueIsBounded(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "users")
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		u, err := Open(path, Config{Hashing: 1, Queue: 3, Wait: time.Minute})
+		if err != nil {
+			t.Fatal(err)
+		}
+		u.turns.taken <- struct{}{}
+		verify := func() error {
+			_, err := u.Verify(t.Context(), auth.Credential{Username: "ann", Password: "x"})
+			return err
+		}
+		done := make(chan error)
+		for range 3 {
+			go func() { done <- verify() }()
+		}
+		synctest.Wait()
+		start := time.Now()
+		for range 100 {
+			if err := verify(); refusal(err) != auth.Unavailable || time.Since(start) != 0 {
+				t.Fatalf("got %v after %s, want unavailable at once", err, time.Since(start))
+			}
+		}
+		u.turns.give()
+		for range 3 {
+			if err := <-done; refusal(err) != auth.Unknown {
+				t.Errorf("of those in the queue: %v", err)
+			}
+		}
+	})
 }

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/crypto/bcrypt"
+
 	"github.com/aguada-dev/aguada/auth"
 	"github.com/aguada-dev/aguada/auth/basic"
 )
@@ -23,6 +25,17 @@ func hashed(t testing.TB, password string) string {
 	}
 	return h
 }
+
+// bcrypted returns what other tools made of a password.
+func bcrypted(t testing.TB, password string) string {
+	t.Helper()
+	h, err := bcrypt.GenerateFromPassword([]byte(password), 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(h)
+}
+
 func TestUsers(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "users")
 	write(t, path, "# the team\n\nann:"+hashed(t, "s3cret pässword")+"\r\nbob:"+hashed(t, "b")+"\n")
@@ -53,6 +66,14 @@ func TestUsers(t *testing.T) {
 		}
 		if p != nil && p.Scheme != "basic" {
 			t.Errorf("scheme %q", p.Scheme)
+		}
+		e, _ := errors.AsType[*auth.Error](err)
+		account := ""
+		if tt.want == "!unknown" && (tt.user == "ann" || tt.user == "bob") {
+			account = tt.user
+		}
+		if e != nil && e.Account != account {
+			t.Errorf("%q %q: the error names the account %q", tt.user, tt.password, e.Account)
 		}
 		if err != nil && tt.password != "" && strings.Contains(err.Error(), "s3cret") {
 			t.Errorf("the error holds the password: %v", err)
@@ -98,35 +119,41 @@ func TestUsersReload(t *testing.T) {
 }
 
 func TestUsersFileRefused(t *testing.T) {
-	good := hashed(t, "x")
+	good, old := hashed(t, "x"), bcrypted(t, "x")
 	change := func(old, new string) string { return "ann:" + strings.Replace(good, old, new, 1) }
 	sum := good[strings.LastIndex(good, "$")+1:]
 	for name, tt := range map[string]struct{ text, want string }{
-		"no colon":         {"ann", "line 1: not NAME:HASH"},
-		"no name":          {":" + good, "line 1: not NAME:HASH"},
-		"spaced name":      {"ann :" + good, "line 1: not NAME:HASH"},
-		"control in name":  {"a\x01nn:" + good, "line 1: not NAME:HASH"},
-		"plain password":   {"#\nann:hunter2", "line 2: not a PHC string"},
-		"bcrypt":           {"ann:$2y$10$abcdefghijklmnopqrstuv", "not a PHC string"},
-		"argon2i":          {change("argon2id", "argon2i"), "not a PHC string"},
-		"old version":      {change("v=19", "v=16"), "not version 19"},
-		"10 GiB":           {change("m=19456", "m=10485760"), "m is not within"},
-		"overflow":         {change("m=19456", "m=99999999999999999999"), "parameter 1"},
-		"negative":         {change("m=19456", "m=-1"), "parameter 1"},
-		"leading zero":     {change("t=2", "t=02"), "parameter 2"},
-		"weak":             {change("m=19456", "m=8"), "m is not within"},
-		"no passes":        {change("t=2", "t=0"), "t is not within"},
-		"many passes":      {change("t=2", "t=1000000"), "t is not within"},
-		"too much work":    {change("m=19456,t=2", "m=131072,t=16"), "m × t"},
-		"no lanes":         {change("p=1", "p=0"), "p is not within"},
-		"many lanes":       {change("p=1", "p=255"), "p is not within"},
-		"order":            {change("m=19456,t=2", "t=2,m=19456"), "parameter 1"},
-		"more parameters":  {change("p=1", "p=1,x=1"), "parameters are not"},
-		"no hash":          {change(sum, ""), "hash: not within"},
-		"short hash":       {change(sum, "AAAA"), "hash: not within"},
-		"padded hash":      {change(sum, sum+"="), "hash: not base64"},
-		"trailing newline": {change(sum, sum) + "\n \nx", "line 3"},
-		"too large":        {strings.Repeat("#\n", 9<<20), "larger than"},
+		"no colon":           {"ann", "line 1: not NAME:HASH"},
+		"no name":            {":" + good, "line 1: not NAME:HASH"},
+		"spaced name":        {"ann :" + good, "line 1: not NAME:HASH"},
+		"control in name":    {"a\x01nn:" + good, "line 1: not NAME:HASH"},
+		"plain password":     {"#\nann:hunter2", "line 2: not a PHC string"},
+		"cut bcrypt":         {"ann:$2y$10$abcdefghijklmnopqrstuv", "not a hash of bcrypt"},
+		"bcrypt with a bug":  {"ann:" + strings.Replace(old, "$2a$", "$2x$", 1), "not a hash of bcrypt"},
+		"weak bcrypt":        {"ann:" + strings.Replace(old, "$10$", "$09$", 1), "the cost of bcrypt"},
+		"endless bcrypt":     {"ann:" + strings.Replace(old, "$10$", "$31$", 1), "the cost of bcrypt"},
+		"bcrypt, loose bits": {"ann:" + old[:len(old)-1] + "9", "not a hash that bcrypt makes"},
+		"argon2i":            {change("argon2id", "argon2i"), "not a PHC string"},
+		"old version":        {change("v=19", "v=16"), "not version 19"},
+		"10 GiB":             {change("m=19456", "m=10485760"), "m is over"},
+		"overflow":           {change("m=19456", "m=99999999999999999999"), "parameter 1"},
+		"negative":           {change("m=19456", "m=-1"), "parameter 1"},
+		"leading zero":       {change("t=2", "t=02"), "parameter 2"},
+		"weak":               {change("m=19456", "m=8"), "is weaker than OWASP recommends"},
+		"once enough":        {change("m=19456,t=2", "m=7168,t=2"), "is weaker than OWASP recommends"},
+		"one pass":           {change("m=19456,t=2", "m=46080,t=1"), "is weaker than OWASP recommends"},
+		"no passes":          {change("t=2", "t=0"), "is weaker than"},
+		"many passes":        {change("t=2", "t=1000000"), "t is over"},
+		"too much work":      {change("m=19456,t=2", "m=131072,t=16"), "m × t"},
+		"no lanes":           {change("p=1", "p=0"), "p is not within"},
+		"many lanes":         {change("p=1", "p=255"), "p is not within"},
+		"order":              {change("m=19456,t=2", "t=2,m=19456"), "parameter 1"},
+		"more parameters":    {change("p=1", "p=1,x=1"), "parameters are not"},
+		"no hash":            {change(sum, ""), "hash: not within"},
+		"short hash":         {change(sum, "AAAA"), "hash: not within"},
+		"padded hash":        {change(sum, sum+"="), "hash: not base64"},
+		"trailing newline":   {change(sum, sum) + "\n \nx", "line 3"},
+		"too large":          {strings.Repeat("#\n", 9<<20), "larger than"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "users")

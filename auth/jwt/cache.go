@@ -21,42 +21,52 @@ func sum(token string) digest {
 // verified is a token that was verified.
 type verified struct {
 	principal *auth.Principal
-	key       digest // of the key that signed it
+	from      *Issuer
+	key       digest // of the issuer's key that signed it
 	until     time.Time
 }
 
-// cache remembers verified tokens by their digest. It holds no token.
-type cache struct {
-	most int
-	mu   sync.RWMutex
-	m    map[digest]*verified
+// good reports whether the token may still be used: it has not expired, and
+// its key is in its issuer's set.
+func (v *verified) good(set *keySet, now time.Time) bool {
+	_, there := set.ids[v.key]
+	return there && now.Before(v.until)
 }
 
-func newCache(most int) *cache { return &cache{most: most, m: map[digest]*verified{}} }
+// cache remembers verified tokens by their digest. It holds no token but those
+// of the index.
+type cache struct {
+	most   int
+	mu     sync.RWMutex
+	m      map[digest]*verified
+	latest index
+}
 
-// find returns the principal of a remembered token, or nothing where the token
-// must be verified: it is not there, or its key left the set. A remembered one
-// that expired is forgotten.
-func (c *cache) find(id digest, set *keySet, now time.Time) (*auth.Principal, error) {
+func newCache(most int) *cache {
+	return &cache{most: most, m: map[digest]*verified{}, latest: newIndex(most)}
+}
+
+// find returns a remembered token, or nil.
+func (c *cache) find(id digest) *verified {
 	c.mu.RLock()
-	v := c.m[id]
-	c.mu.RUnlock()
-	if v == nil {
-		return nil, nil
-	}
-	_, there := set.ids[v.key]
-	if there && now.Before(v.until) {
-		return v.principal, nil
-	}
+	defer c.mu.RUnlock()
+	return c.m[id]
+}
+
+// recall returns a token of the index, or nil.
+func (c *cache) recall(token string) *verified { return c.latest.find(token) }
+
+// index puts a remembered token into the index.
+func (c *cache) index(token string, v *verified) { c.latest.store(token, v) }
+
+// forget removes a token that is not good any more.
+func (c *cache) forget(token string, id digest, v *verified) {
+	c.latest.remove(token, v)
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	if c.m[id] == v {
 		delete(c.m, id)
 	}
-	c.mu.Unlock()
-	if there {
-		return nil, errExpired
-	}
-	return nil, nil
 }
 
 // sample is how many entries are looked at, when the cache is full, for ones

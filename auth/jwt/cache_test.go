@@ -22,7 +22,7 @@ func TestCacheExpires(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		v, err := jwt.New(ks, issuer, jwt.Config{Audience: []string{audience}, Leeway: time.Second})
+		v, err := jwt.New([]jwt.Issuer{{Name: issuer, Keys: ks}}, jwt.Config{Audience: []string{audience}, Leeway: time.Second})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -123,7 +123,7 @@ func warm(t testing.TB) (*auth.Guard, auth.Source) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	v, err := jwt.New(ks, issuer, jwt.Config{Scheme: "jwt", Audience: []string{audience}})
+	v, err := jwt.New([]jwt.Issuer{{Name: issuer, Keys: ks}}, jwt.Config{Scheme: "jwt", Audience: []string{audience}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,7 +12,7 @@ import (
 
 // Errors of claims.
 var (
-	errIssuer     = auth.Refuse(auth.WrongIssuer, "iss is not the configured issuer")
+	errIssuer     = auth.Refuse(auth.WrongIssuer, "iss is not a configured issuer")
 	errAudience   = auth.Refuse(auth.WrongAudience, "aud does not name this service")
 	errUnexpected = auth.Refuse(auth.WrongAudience, "the token has an aud and no audience is configured")
 	errNoExpiry   = auth.Refuse(auth.Malformed, "there is no exp")
@@ -21,21 +21,28 @@ var (
 	errSubject    = auth.Refuse(auth.Malformed, "there is no sub")
 	errText       = auth.Refuse(auth.Malformed, "sub, jti, client_id or azp is not a string of whole characters")
 	errScope      = auth.Refuse(auth.Malformed, "scope or scp is neither a string nor a list of strings")
+	errScopes     = auth.Refuse(auth.Malformed, "scope and scp name different scopes")
+	errNoIssue    = auth.Refuse(auth.Malformed, "there is no iat, which a maximum age needs")
+	errOld        = auth.Refuse(auth.Expired, "the token is older than the maximum age")
+	errBound      = auth.Refuse(auth.WrongType, "the token is bound to a key of its holder (cnf), which a bearer does not prove")
 	errAudForm    = auth.Refuse(auth.Malformed, "aud is neither a string nor a list of strings")
 )
 
 // principal checks the claims of a token whose signature and issuer are, and
 // returns its caller and when the token ends, leeway included.
-func (v *Verifier) principal(claims map[string]any, now time.Time) (*auth.Principal, time.Time, error) {
+func (v *Verifier) principal(from *Issuer, claims map[string]any, now time.Time) (*auth.Principal, time.Time, error) {
 	var none time.Time
-	if err := v.audience(claims); err != nil {
+	if err := audience(from.Audience, claims); err != nil {
 		return nil, none, err
+	}
+	if _, there := claims["cnf"]; there {
+		return nil, none, errBound
 	}
 	expires, err := v.times(claims, now)
 	if err != nil {
 		return nil, none, err
 	}
-	p := &auth.Principal{Scheme: v.cfg.Scheme, Issuer: v.issuer, Claims: claims, ExpiresAt: expires}
+	p := &auth.Principal{Scheme: v.cfg.Scheme, Issuer: from.Name, Claims: claims, ExpiresAt: expires}
 	texts := []struct {
 		claim string
 		to    *string
@@ -60,10 +67,10 @@ func (v *Verifier) principal(claims map[string]any, now time.Time) (*auth.Princi
 	return p, expires.Add(v.cfg.Leeway), nil
 }
 
-// audience checks aud.
-func (v *Verifier) audience(claims map[string]any) error {
+// audience checks aud against the names of this service.
+func audience(ours []string, claims map[string]any) error {
 	value, there := claims["aud"]
-	if len(v.cfg.Audience) == 0 {
+	if len(ours) == 0 {
 		if there {
 			return errUnexpected
 		}
@@ -74,35 +81,50 @@ func (v *Verifier) audience(claims map[string]any) error {
 		return errAudForm
 	}
 	for _, name := range names {
-		if slices.Contains(v.cfg.Audience, name) {
+		if slices.Contains(ours, name) {
 			return nil
 		}
 	}
 	return errAudience
 }
 
-// times checks exp, nbf and iat, and returns exp.
+// times checks exp, nbf and iat, and returns when the token ends: at exp, or
+// earlier where it reaches the maximum age.
 func (v *Verifier) times(claims map[string]any, now time.Time) (time.Time, error) {
-	expires, there, err := numericDate(claims, "exp")
+	var none time.Time
+	ends, there, err := numericDate(claims, "exp")
 	if err != nil {
-		return time.Time{}, err
+		return none, err
 	}
 	if !there {
-		return time.Time{}, errNoExpiry
+		return none, errNoExpiry
 	}
-	if !now.Before(expires.Add(v.cfg.Leeway)) {
-		return time.Time{}, errExpired
+	if !now.Before(ends.Add(v.cfg.Leeway)) {
+		return none, errExpired
 	}
 	for _, name := range [2]string{"nbf", "iat"} {
 		t, there, err := numericDate(claims, name)
 		if err != nil {
-			return time.Time{}, err
+			return none, err
 		}
 		if there && now.Add(v.cfg.Leeway).Before(t) {
-			return time.Time{}, errNotYet
+			return none, errNotYet
+		}
+		if name != "iat" || v.cfg.MaxAge == 0 {
+			continue
+		}
+		if !there {
+			return none, errNoIssue
+		}
+		oldest := t.Add(v.cfg.MaxAge)
+		if !now.Before(oldest.Add(v.cfg.Leeway)) {
+			return none, errOld
+		}
+		if oldest.Before(ends) {
+			ends = oldest
 		}
 	}
-	return expires, nil
+	return ends, nil
 }
 
 // maxDate is the last second of the year 9999.
@@ -122,8 +144,13 @@ func numericDate(claims map[string]any, name string) (time.Time, bool, error) {
 	return time.Unix(int64(whole), int64(fraction*1e9)), true, nil
 }
 
-// scopes reads the scopes that a token carries, sorted.
+// scopes reads the scopes that a token carries, sorted: those of scope
+// (RFC 8693, 9068) or of scp, as some issuers call it. Where both are there
+// they must agree: else the token would mean one thing here and another to the
+// next reader.
 func scopes(claims map[string]any) ([]string, error) {
+	var found []string
+	said := false
 	for _, name := range [2]string{"scope", "scp"} {
 		value, there := claims[name]
 		if !there {
@@ -134,9 +161,13 @@ func scopes(claims map[string]any) ([]string, error) {
 			return nil, errScope
 		}
 		slices.Sort(list)
-		return slices.Compact(list), nil
+		list = slices.Compact(list)
+		if said && !slices.Equal(list, found) {
+			return nil, errScopes
+		}
+		found, said = list, true
 	}
-	return nil, nil
+	return found, nil
 }
 
 // words reads a string or a list of strings. A string is split at spaces

@@ -42,7 +42,7 @@ func TestDevelopmentKey(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	v, err := jwt.New(ks, issuer, jwt.Config{Audience: []string{audience}})
+	v, err := jwt.New([]jwt.Issuer{{Name: issuer, Keys: ks}}, jwt.Config{Audience: []string{audience}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,17 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"math/rand/v2"
-	"net"
 	"net/http"
-	"net/url"
+	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/aguada-dev/aguada/auth"
+	"github.com/aguada-dev/aguada/auth/internal/endpoint"
 )
 
 // Backoff after a failed fetch, from the first to any later one.
@@ -23,10 +23,15 @@ const (
 	lastRetry  = time.Minute
 )
 
-// remote is the key set at a URL. Fetches run one at a time, apart from the
-// calls that want them.
+// soonest is how soon after a success a set is fetched again because its
+// answer said so.
+const soonest = time.Minute
+
+// remote is the key set at a URL, or at the one that an issuer's document
+// names. Fetches run one at a time, apart from the calls that want them.
 type remote struct {
-	url    string
+	name   string     // the URL or the issuer
+	found  *discovery // nil for a URL
 	cfg    KeySetConfig
 	client *http.Client
 	log    func() *slog.Logger
@@ -42,16 +47,22 @@ type remote struct {
 
 // state is what fetching came to. It is immutable.
 type state struct {
-	set     *keySet   // nil before the first success
-	fetched time.Time // when set was last confirmed
+	fetched           // the last that succeeded; without a set before
+	at      time.Time // when that was
 	err     error     // of the last fetch
+	since   time.Time // when the first fetch failed after the last that succeeded
+}
+
+// fetched is what a fetch brings.
+type fetched struct {
+	set  *keySet
+	doc  document
+	etag string        // of the key set's answer
+	keep time.Duration // for how long its server wants the answer kept; 0 if it does not say
 }
 
 // newRemote starts fetching.
-func newRemote(address string, cfg KeySetConfig) (*remote, error) {
-	if err := checkURL(address); err != nil {
-		return nil, err
-	}
+func newRemote(name string, found *discovery, cfg KeySetConfig) (*remote, error) {
 	for _, d := range []struct {
 		value *time.Duration
 		usual time.Duration
@@ -64,37 +75,14 @@ func newRemote(address string, cfg KeySetConfig) (*remote, error) {
 		}
 	}
 	if cfg.Transport == nil {
-		cfg.Transport = &http.Transport{
-			Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true, MaxIdleConns: 1, IdleConnTimeout: time.Minute,
-		}
+		cfg.Transport = endpoint.Transport(2)
 	}
-	r := &remote{url: address, cfg: cfg, log: logger(cfg)}
+	r := &remote{name: name, found: found, cfg: cfg, log: logger(cfg), client: endpoint.Client(cfg.Transport)}
 	r.state.Store(&state{})
-	r.client = &http.Client{
-		Transport:     cfg.Transport,
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	r.work.Add(1)
 	go r.keep(r.request(false))
 	return r, nil
-}
-
-// checkURL refuses addresses by which others could supply keys.
-func checkURL(address string) error {
-	u, err := url.Parse(address)
-	if err != nil || u.Hostname() == "" || u.Opaque != "" {
-		return errors.New("the URL of the key set is not an absolute URL")
-	}
-	if u.User != nil || u.Fragment != "" {
-		return errors.New("the URL of the key set has a user or a fragment")
-	}
-	ip := net.ParseIP(u.Hostname())
-	loopback := u.Hostname() == "localhost" || (ip != nil && ip.IsLoopback())
-	if u.Scheme != "https" && (u.Scheme != "http" || !loopback) {
-		return errors.New("the URL of the key set is not https, which only loopback may do without")
-	}
-	return nil
 }
 
 // keep fetches until the set is closed, after the fetch that is under way.
@@ -105,8 +93,13 @@ func (r *remote) keep(done <-chan struct{}) {
 		if r.wait(r.ctx, done) != nil || r.ctx.Err() != nil {
 			return
 		}
-		pause := time.Duration(float64(r.cfg.Refresh) * (0.9 + 0.2*rand.Float64())) //nolint:gosec // jitter
-		if r.failure() != nil {
+		pause := r.cfg.Refresh
+		last := r.state.Load()
+		if last.keep > 0 {
+			pause = min(pause, max(last.keep, soonest))
+		}
+		pause = time.Duration(float64(pause) * (0.9 + 0.2*rand.Float64())) //nolint:gosec // jitter
+		if last.err != nil {
 			pause = min(retry, pause)
 			retry = min(2*retry, lastRetry)
 		} else {
@@ -158,15 +151,14 @@ func (r *remote) wait(ctx context.Context, done <-chan struct{}) error {
 // fly fetches once and keeps what comes.
 func (r *remote) fly(done chan struct{}) {
 	defer r.work.Done()
-	set, err := r.fetch()
 	old := r.state.Load()
-	now := &state{set: old.set, fetched: old.fetched, err: err}
-	changed := err == nil && (old.set == nil || old.set.sum != set.sum)
-	if changed {
-		now.set = set
-	}
-	if err == nil {
-		now.fetched = time.Now()
+	f, err := r.fetch(old)
+	now := &state{fetched: f, at: time.Now(), err: err}
+	if err != nil {
+		now = &state{fetched: old.fetched, at: old.at, err: err, since: old.since}
+		if old.err == nil {
+			now.since = time.Now()
+		}
 	}
 	r.mu.Lock()
 	r.state.Store(now)
@@ -175,37 +167,101 @@ func (r *remote) fly(done chan struct{}) {
 	close(done)
 	switch {
 	case err != nil && r.ctx.Err() == nil && (old.err == nil || old.err.Error() != err.Error()):
-		r.log().Error("key set not fetched", "key_set", r.url, "error", err)
+		r.log().Error("key set not fetched", "key_set", r.name, "error", err)
 	case err == nil && old.err != nil:
-		r.log().Info("key set fetched again", "key_set", r.url)
+		r.log().Info("key set fetched again", "key_set", r.name)
 	}
-	if changed {
-		warn(r.log, r.url, set)
+	if now.set != old.set {
+		warn(r.log, r.name, now.set)
 	}
 }
 
-// fetch gets the set.
-func (r *remote) fetch() (*keySet, error) {
+// fetch gets the set, and before it the document that says where it is: both
+// every time, because an issuer may move its keys. A set that did not change
+// stays the same one.
+func (r *remote) fetch(old *state) (fetched, error) {
 	ctx, cancel := context.WithTimeout(r.ctx, r.cfg.Timeout)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, r.url, nil)
-	if err != nil {
-		return nil, err
+	f := fetched{doc: document{keys: r.name}}
+	if r.found != nil {
+		doc, err := r.found.find(ctx, r.client)
+		if err != nil {
+			return f, err
+		}
+		f.doc = *doc
 	}
-	req.Header.Set("Accept", "application/jwk-set+json, application/json")
-	res, err := r.client.Do(req)
+	etag := ""
+	if old.set != nil && old.doc.keys == f.doc.keys {
+		etag = old.etag
+	}
+	a, err := get(ctx, r.client, f.doc.keys, "application/jwk-set+json, application/json", etag, maxSet)
 	if err != nil {
-		return nil, err
+		return f, fmt.Errorf("fetch key set: %w", err)
+	}
+	f.etag, f.keep = a.etag, a.keep
+	switch {
+	case a.status == http.StatusNotModified && etag != "":
+		f.set, f.etag = old.set, etag
+		return f, nil
+	case a.status != http.StatusOK:
+		return f, fmt.Errorf("fetch key set: status %d", a.status)
+	}
+	if f.set, err = parseSet(a.body); err != nil {
+		return f, err
+	}
+	if old.set != nil && old.set.sum == f.set.sum {
+		f.set = old.set
+	}
+	return f, nil
+}
+
+// answer is what a server says.
+type answer struct {
+	status int
+	body   []byte // of a 200
+	etag   string
+	keep   time.Duration
+}
+
+// get asks a server, for what changed since the ETag if there is one.
+func get(ctx context.Context, client *http.Client, address, accept, etag string, most int64) (answer, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	if err != nil {
+		return answer{}, err
+	}
+	req.Header.Set("Accept", accept)
+	if etag != "" {
+		req.Header.Set("If-None-Match", etag)
+	}
+	res, err := client.Do(req)
+	if err != nil {
+		return answer{}, err
 	}
 	defer func() { _ = res.Body.Close() }()
-	if res.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("fetch key set: status %d", res.StatusCode)
+	a := answer{status: res.StatusCode, etag: res.Header.Get("ETag"), keep: maxAge(res.Header)}
+	if len(a.etag) > 256 {
+		a.etag = ""
 	}
-	data, err := io.ReadAll(io.LimitReader(res.Body, maxSet+1))
-	if err != nil {
-		return nil, fmt.Errorf("fetch key set: %w", err)
+	if a.status == http.StatusOK {
+		a.body, err = endpoint.Read(res.Body, most)
 	}
-	return parseSet(data)
+	return a, err
+}
+
+// maxAge returns the max-age of a Cache-Control header (RFC 9111, 5.2.2.1), or 0.
+func maxAge(h http.Header) time.Duration {
+	for _, d := range strings.Split(strings.Join(h.Values("Cache-Control"), ","), ",") {
+		name, value, _ := strings.Cut(strings.TrimSpace(d), "=")
+		if !strings.EqualFold(name, "max-age") {
+			continue
+		}
+		seconds, err := strconv.ParseUint(strings.Trim(value, `"`), 10, 31)
+		if err != nil {
+			return 0
+		}
+		return time.Duration(seconds) * time.Second
+	}
+	return 0
 }
 
 // usable returns the set, unless there is none or it is stale.
@@ -216,7 +272,7 @@ func (r *remote) usable() (*keySet, error) {
 		return nil, fmt.Errorf("not fetched yet: %w", s.err)
 	case s.set == nil:
 		return nil, errors.New("not fetched yet")
-	case time.Since(s.fetched) <= r.cfg.MaxStale:
+	case time.Since(s.at) <= r.cfg.MaxStale:
 		return s.set, nil
 	case s.err != nil:
 		return nil, fmt.Errorf("last fetched more than %s ago: %w", r.cfg.MaxStale, s.err)

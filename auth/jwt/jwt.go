@@ -1,10 +1,11 @@
 // Package jwt verifies access tokens: signed JSON Web Tokens (RFC 7519)
-// against a set of public keys (RFC 7517), with the advice of RFC 8725.
+// against the public keys (RFC 7517) of their issuers, with the advice of
+// RFC 8725.
 //
-//	keys, err := jwt.NewURLKeySet("https://issuer.example/jwks.json", jwt.KeySetConfig{})
+//	keys, err := jwt.NewIssuerKeySet("https://issuer.example/", jwt.KeySetConfig{})
 //	...
 //	defer keys.Close()
-//	v, err := jwt.New(keys, "https://issuer.example/", jwt.Config{
+//	v, err := jwt.New([]jwt.Issuer{{Name: "https://issuer.example/", Keys: keys}}, jwt.Config{
 //		Scheme: "jwt", Audience: []string{"orders"},
 //	})
 //
@@ -47,8 +48,8 @@ type Config struct {
 	// fills it into each principal, at the price of an allocation per call.
 	Scheme string
 	// Audience lists the names of this service, one of which the token's aud
-	// must hold. Where it is empty, a token that has an aud is refused
-	// (RFC 7519, 4.1.3).
+	// must hold, for issuers that have no list of their own. Where it is
+	// empty, a token that has an aud is refused (RFC 7519, 4.1.3).
 	Audience []string
 	// Algorithms are those that are accepted; DefaultAlgorithms if empty.
 	Algorithms []string
@@ -59,44 +60,90 @@ type Config struct {
 	// Leeway is how far the issuer's clock may be off, for exp, nbf and iat;
 	// at most 5 min.
 	Leeway time.Duration
+	// MaxAge is how long after its iat a token is good, leeway included, even
+	// where exp lies later; iat is required then. There is no such bound if 0.
+	MaxAge time.Duration
 	// Cache is how many verified tokens are remembered; 10,000 if 0, none if
 	// negative.
 	Cache int
 }
 
-// Verifier verifies access tokens of one issuer. It is safe for concurrent
-// use.
+// Issuer is one whose tokens a [Verifier] accepts.
+type Issuer struct {
+	// Name is what iss must be equal to, byte by byte.
+	Name string
+	// Keys verify the tokens of this issuer, and only of this one. Issuers may
+	// share a key set where they are names of one party.
+	Keys *KeySet
+	// Audience lists this service's names in tokens of this issuer;
+	// Config.Audience if nil. It is empty, not nil, where tokens have no aud.
+	Audience []string
+}
+
+// Verifier verifies access tokens. It is safe for concurrent use.
 //
 // Verified tokens are remembered under their SHA-256 until they expire or
-// their key leaves the set; a remembered one costs no allocation.
+// their key leaves its issuer's set; a remembered one costs no allocation.
+// Tokens that are refused are not remembered.
 type Verifier struct {
-	cfg    Config
-	keys   *KeySet
-	issuer string
-	cache  *cache
+	cfg     Config
+	issuers map[string]*Issuer
+	cache   *cache
 }
 
 var _ auth.Verifier = (*Verifier)(nil)
 
-// New returns a verifier of the issuer's tokens: its iss claim must be equal
-// to issuer. Several verifiers may share a key set; the caller closes it.
-func New(keys *KeySet, issuer string, cfg Config) (*Verifier, error) {
+// New returns a verifier of the tokens of some issuers. The iss claim says
+// whose keys and audience are asked; a key of one issuer never verifies a token
+// of another. The caller closes the key sets.
+func New(issuers []Issuer, cfg Config) (*Verifier, error) {
+	v := &Verifier{issuers: make(map[string]*Issuer, len(issuers))}
 	var errs []error
-	if keys == nil || (keys.file == nil && keys.remote == nil) {
-		errs = append(errs, errors.New("there is no key set"))
-	}
-	if issuer == "" {
+	if len(issuers) == 0 {
 		errs = append(errs, errors.New("there is no issuer"))
 	}
-	if slices.Contains(cfg.Audience, "") {
-		errs = append(errs, errors.New("an audience is empty"))
+	for i, from := range issuers {
+		if from.Name == "" {
+			errs = append(errs, fmt.Errorf("issuer %d has no name", i+1))
+		}
+		if from.Keys == nil || (from.Keys.file == nil && from.Keys.remote == nil) {
+			errs = append(errs, fmt.Errorf("issuer %q has no key set", from.Name))
+		}
+		if v.issuers[from.Name] != nil {
+			errs = append(errs, fmt.Errorf("issuer %q is there twice", from.Name))
+		}
+		if from.Audience == nil {
+			from.Audience = cfg.Audience
+		}
+		if slices.Contains(from.Audience, "") {
+			errs = append(errs, fmt.Errorf("an audience of issuer %q is empty", from.Name))
+		}
+		from.Audience = slices.Clone(from.Audience)
+		v.issuers[from.Name] = &from
 	}
+	var err error
+	v.cfg, err = cfg.complete()
+	if err := errors.Join(append(errs, err)...); err != nil {
+		return nil, fmt.Errorf("make token verifier: %w", err)
+	}
+	v.cache = newCache(v.cfg.Cache)
+	return v, nil
+}
+
+// complete checks a configuration and fills in what is usual.
+func (cfg Config) complete() (Config, error) {
+	var errs []error
 	if cfg.Leeway < 0 || cfg.Leeway > maxLeeway {
 		errs = append(errs, fmt.Errorf("the leeway is not within 0 and %s", maxLeeway))
 	}
-	cfg.Audience, cfg.Types = slices.Clone(cfg.Audience), slices.Clone(cfg.Types)
+	if cfg.MaxAge < 0 {
+		errs = append(errs, errors.New("the maximum age is negative"))
+	}
+	cfg.Types = slices.Clone(cfg.Types)
 	for i := range cfg.Types {
-		cfg.Types[i] = mediaType(cfg.Types[i])
+		if cfg.Types[i] = mediaType(cfg.Types[i]); cfg.Types[i] == "" {
+			errs = append(errs, errors.New("a type is empty"))
+		}
 	}
 	if len(cfg.Algorithms) == 0 {
 		cfg.Algorithms = DefaultAlgorithms()
@@ -107,13 +154,10 @@ func New(keys *KeySet, issuer string, cfg Config) (*Verifier, error) {
 			errs = append(errs, fmt.Errorf("algorithm %q is not one of %v; symmetric and absent signatures are never accepted", a, asymmetric))
 		}
 	}
-	if err := errors.Join(errs...); err != nil {
-		return nil, fmt.Errorf("make token verifier: %w", err)
-	}
 	if cfg.Cache == 0 {
 		cfg.Cache = 10_000
 	}
-	return &Verifier{cfg: cfg, keys: keys, issuer: issuer, cache: newCache(cfg.Cache)}, nil
+	return cfg, errors.Join(errs...)
 }
 
 // Errors of Verify. Like all of this package they hold no part of the token.
@@ -135,12 +179,8 @@ func (v *Verifier) Verify(ctx context.Context, c auth.Credential) (*auth.Princip
 	if len(c.Token) > MaxToken {
 		return nil, errLong
 	}
-	set, err := v.keys.current(ctx)
-	if err != nil {
-		return nil, err
-	}
-	id := sum(c.Token)
-	if p, err := v.cache.find(id, set, time.Now()); p != nil || err != nil {
+	p, id, err := v.remembered(ctx, c.Token)
+	if p != nil || err != nil {
 		return p, err
 	}
 	t, err := parseToken(c.Token)
@@ -153,27 +193,68 @@ func (v *Verifier) Verify(ctx context.Context, c auth.Credential) (*auth.Princip
 	if !v.typed(t.typ) {
 		return nil, errType
 	}
-	if iss, ok := t.claims["iss"].(string); !ok || iss != v.issuer { // another issuer's keys are not ours to look for
+	iss, _ := t.claims["iss"].(string)
+	from := v.issuers[iss] // none has the name ""
+	if from == nil {       // another issuer's keys are not ours to look for
 		return nil, errIssuer
 	}
-	k, err := v.signer(ctx, set, t, c.Token)
+	k, err := from.Keys.signer(ctx, t, c.Token)
 	if err != nil {
 		return nil, err
 	}
 	now := time.Now() // after what may have waited for a key
-	p, until, err := v.principal(t.claims, now)
+	p, until, err := v.principal(from, t.claims, now)
 	if err != nil {
 		return nil, err
 	}
-	v.cache.store(id, &verified{principal: p, key: k.id, until: until}, now)
+	e := &verified{principal: p, from: from, key: k.id, until: until}
+	v.cache.store(id, e, now)
+	v.cache.index(c.Token, e)
 	return p, nil
 }
 
-// signer returns the key that made the token's signature.
-func (v *Verifier) signer(ctx context.Context, set *keySet, t *token, compact string) (*key, error) {
+// remembered returns the principal of a token that was verified before, or the
+// token's digest where it must be verified.
+func (v *Verifier) remembered(ctx context.Context, token string) (*auth.Principal, digest, error) {
+	var id digest
+	e := v.cache.recall(token)
+	indexed := e != nil
+	if !indexed {
+		id = sum(token)
+		if e = v.cache.find(id); e == nil {
+			return nil, id, nil
+		}
+	}
+	set, err := e.from.Keys.current(ctx)
+	if err != nil {
+		return nil, id, err
+	}
+	now := time.Now()
+	if e.good(set, now) {
+		if !indexed {
+			v.cache.index(token, e)
+		}
+		return e.principal, id, nil
+	}
+	if indexed {
+		id = sum(token)
+	}
+	v.cache.forget(token, id, e)
+	if !now.Before(e.until) {
+		return nil, id, errExpired
+	}
+	return nil, id, nil // its key left
+}
+
+// signer returns the key of the set that made the token's signature.
+func (k *KeySet) signer(ctx context.Context, t *token, compact string) (*key, error) {
+	set, err := k.current(ctx)
+	if err != nil {
+		return nil, err
+	}
 	candidates, err := set.candidates(t.kid, t.named, t.alg)
 	if err == errKeyID { //nolint:errorlint // a sentinel of this package, never wrapped
-		if set, err = v.keys.newer(ctx, set); err == nil {
+		if set, err = k.newer(ctx, set); err == nil {
 			candidates, err = set.candidates(t.kid, t.named, t.alg)
 		}
 	}

@@ -82,7 +82,7 @@ func verifier(t testing.TB, cfg jwt.Config, kids ...string) (*jwt.Verifier, stri
 	if cfg.Audience == nil {
 		cfg.Audience = []string{audience}
 	}
-	v, err := jwt.New(ks, issuer, cfg)
+	v, err := jwt.New([]jwt.Issuer{{Name: issuer, Keys: ks}}, cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -241,6 +241,12 @@ func TestClaims(t *testing.T) {
 		"scope list":              {object{"scope": []string{"a"}}, "ann"},
 		"scope number":            {object{"scope": 7}, "!malformed"},
 		"scope of numbers":        {object{"scp": []int{7}}, "!malformed"},
+		"scope null":              {object{"scope": json.RawMessage("null")}, "!malformed"},
+		"scope beside other scp":  {object{"scope": "a", "scp": "a b"}, "!malformed"},
+		"scope beside empty scp":  {object{"scope": "a", "scp": ""}, "!malformed"},
+		"scope beside scp number": {object{"scope": "a", "scp": 7}, "!malformed"},
+		"bound to a key":          {object{"cnf": object{"jkt": "x"}}, "!wrong_type"},
+		"bound to null":           {object{"cnf": json.RawMessage("null")}, "!wrong_type"},
 		"claims of another shape": {object{"scope": object{"a": 1}}, "!malformed"},
 	} {
 		if got := verify(v, good(tt.change)); got != tt.want {
@@ -260,7 +266,7 @@ func TestScopes(t *testing.T) {
 		"scope list":    {object{"scope": []string{"b", "a"}}, []string{"a", "b"}},
 		"scp text":      {object{"scp": "a"}, []string{"a"}},
 		"scp list":      {object{"scp": []string{"a b"}}, []string{"a b"}}, // one strange scope, not two
-		"scope and scp": {object{"scope": "a", "scp": "b"}, []string{"a"}},
+		"scope and scp": {object{"scope": "b a", "scp": []string{"a", "b", "a"}}, []string{"a", "b"}},
 		"empty":         {object{"scope": ""}, []string{}},
 		"other blanks":  {object{"scope": "a\u00a0admin a\tb"}, []string{"a\tb", "a\u00a0admin"}}, // the issuer granted no "admin"
 	} {
@@ -331,15 +337,29 @@ func TestNewRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, f := range map[string]func() (*jwt.Verifier, error){
-		"no key set":      func() (*jwt.Verifier, error) { return jwt.New(nil, issuer, jwt.Config{}) },
-		"zero key set":    func() (*jwt.Verifier, error) { return jwt.New(&jwt.KeySet{}, issuer, jwt.Config{}) },
-		"no issuer":       func() (*jwt.Verifier, error) { return jwt.New(ks, "", jwt.Config{}) },
-		"HS256":           func() (*jwt.Verifier, error) { return jwt.New(ks, issuer, jwt.Config{Algorithms: []string{"HS256"}}) },
-		"none":            func() (*jwt.Verifier, error) { return jwt.New(ks, issuer, jwt.Config{Algorithms: []string{"none"}}) },
-		"lower case":      func() (*jwt.Verifier, error) { return jwt.New(ks, issuer, jwt.Config{Algorithms: []string{"rs256"}}) },
-		"empty audience":  func() (*jwt.Verifier, error) { return jwt.New(ks, issuer, jwt.Config{Audience: []string{""}}) },
-		"negative leeway": func() (*jwt.Verifier, error) { return jwt.New(ks, issuer, jwt.Config{Leeway: -1}) },
-		"endless leeway":  func() (*jwt.Verifier, error) { return jwt.New(ks, issuer, jwt.Config{Leeway: time.Hour}) },
+		"no key set": func() (*jwt.Verifier, error) { return jwt.New([]jwt.Issuer{{Name: issuer}}, jwt.Config{}) },
+		"zero key set": func() (*jwt.Verifier, error) {
+			return jwt.New([]jwt.Issuer{{Name: issuer, Keys: &jwt.KeySet{}}}, jwt.Config{})
+		},
+		"no issuer": func() (*jwt.Verifier, error) { return jwt.New([]jwt.Issuer{{Keys: ks}}, jwt.Config{}) },
+		"HS256": func() (*jwt.Verifier, error) {
+			return jwt.New([]jwt.Issuer{{Name: issuer, Keys: ks}}, jwt.Config{Algorithms: []string{"HS256"}})
+		},
+		"none": func() (*jwt.Verifier, error) {
+			return jwt.New([]jwt.Issuer{{Name: issuer, Keys: ks}}, jwt.Config{Algorithms: []string{"none"}})
+		},
+		"lower case": func() (*jwt.Verifier, error) {
+			return jwt.New([]jwt.Issuer{{Name: issuer, Keys: ks}}, jwt.Config{Algorithms: []string{"rs256"}})
+		},
+		"empty audience": func() (*jwt.Verifier, error) {
+			return jwt.New([]jwt.Issuer{{Name: issuer, Keys: ks}}, jwt.Config{Audience: []string{""}})
+		},
+		"negative leeway": func() (*jwt.Verifier, error) {
+			return jwt.New([]jwt.Issuer{{Name: issuer, Keys: ks}}, jwt.Config{Leeway: -1})
+		},
+		"endless leeway": func() (*jwt.Verifier, error) {
+			return jwt.New([]jwt.Issuer{{Name: issuer, Keys: ks}}, jwt.Config{Leeway: time.Hour})
+		},
 	} {
 		if v, err := f(); err == nil || v != nil {
 			t.Errorf("%s: got %v, %v", name, v, err)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/aguada-dev/aguada/auth"
+	"github.com/aguada-dev/aguada/auth/internal/endpoint"
 	"github.com/aguada-dev/aguada/internal/reload"
 )
 
@@ -20,11 +21,13 @@ type KeySetConfig struct {
 	// Interval is how often a file is looked at, at most; 1 s if 0.
 	Interval time.Duration
 	// Refresh is how often a URL is fetched, give or take a tenth; 10 min if 0.
+	// A max-age of its answer (RFC 9111) may make that sooner, though not below
+	// a minute, and never later; Expires is not looked at.
 	Refresh time.Duration
 	// Throttle is the least time between two fetches because of tokens with an
 	// unknown key id; 10 s if 0.
 	Throttle time.Duration
-	// Timeout bounds one fetch; 5 s if 0.
+	// Timeout bounds one fetch, discovery included; 5 s if 0.
 	Timeout time.Duration
 	// MaxStale is how long a key set is used after it was last fetched; 6 h if
 	// 0. A key that was withdrawn meanwhile is believed for that long.
@@ -37,6 +40,7 @@ type KeySetConfig struct {
 // KeySet is a set of public keys that is kept up to date, from a file or from
 // a URL. It is safe for concurrent use.
 type KeySet struct {
+	path   string
 	file   *reload.File[keySet]
 	remote *remote
 }
@@ -64,7 +68,7 @@ func NewFileKeySet(path string, cfg KeySetConfig) (*KeySet, error) {
 	if len(file.Value().keys) == 0 {
 		return nil, fmt.Errorf("open key set: %s has no keys", path)
 	}
-	return &KeySet{file: file}, nil
+	return &KeySet{path: path, file: file}, nil
 }
 
 // NewURLKeySet keeps the key set at a URL, which is https, or http on
@@ -74,7 +78,28 @@ func NewFileKeySet(path string, cfg KeySetConfig) (*KeySet, error) {
 // every token is refused as unavailable and [KeySet.Ready] says why. Redirects
 // are not followed.
 func NewURLKeySet(url string, cfg KeySetConfig) (*KeySet, error) {
-	r, err := newRemote(url, cfg)
+	if _, err := endpoint.Parse(url); err != nil {
+		return nil, fmt.Errorf("open key set: the URL: %w", err)
+	}
+	r, err := newRemote(url, nil, cfg)
+	if err != nil {
+		return nil, fmt.Errorf("open key set: %w", err)
+	}
+	return &KeySet{remote: r}, nil
+}
+
+// NewIssuerKeySet keeps the key set of an issuer, which says itself where that
+// is: in ISSUER/.well-known/openid-configuration (OpenID Connect Discovery 1.0)
+// or, where there is none, by RFC 8414. The document is read again whenever the
+// set is; its issuer must be the given one, byte by byte, and its addresses
+// https if the issuer's is. They need not be at the issuer's own host. All else
+// is as for [NewURLKeySet].
+func NewIssuerKeySet(issuer string, cfg KeySetConfig) (*KeySet, error) {
+	found, err := newDiscovery(issuer)
+	if err != nil {
+		return nil, fmt.Errorf("open key set: %w", err)
+	}
+	r, err := newRemote(issuer, found, cfg)
 	if err != nil {
 		return nil, fmt.Errorf("open key set: %w", err)
 	}
@@ -117,14 +142,14 @@ func (k *KeySet) Ready(context.Context) error {
 	return nil
 }
 
-// Fetched returns when the set was last confirmed by its URL: the zero time
-// before the first success, and for a set from a file, which is looked at when
-// it is used.
-func (k *KeySet) Fetched() time.Time {
+// IntrospectionEndpoint returns where the issuer tells what a token is
+// (RFC 7662), as its document said last; empty before the first success, where
+// it offers none, and for sets that were not discovered.
+func (k *KeySet) IntrospectionEndpoint() string {
 	if k.remote == nil {
-		return time.Time{}
+		return ""
 	}
-	return k.remote.state.Load().fetched
+	return k.remote.state.Load().doc.introspect
 }
 
 // Close stops fetching and waits for a fetch under way. It is idempotent.
@@ -153,6 +178,17 @@ func (k *KeySet) current(ctx context.Context) (*keySet, error) {
 		return nil, &auth.Error{Reason: auth.Unavailable, Err: err}
 	}
 	return s, nil
+}
+
+// now returns the set to verify with if there is one now, without waiting.
+func (k *KeySet) now() *keySet {
+	if k.file != nil {
+		return k.file.Value()
+	}
+	if s, err := k.remote.usable(); err == nil {
+		return s
+	}
+	return nil
 }
 
 // newer returns a version of the set after s, for a token whose key id is not

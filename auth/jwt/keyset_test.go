@@ -219,7 +219,7 @@ func remote(t *testing.T, cfg jwt.KeySetConfig, w *web, f func(*testing.T, *jwt.
 			t.Fatal(err)
 		}
 		defer func() { _ = ks.Close() }()
-		v, err := jwt.New(ks, issuer, jwt.Config{Audience: []string{audience}})
+		v, err := jwt.New([]jwt.Issuer{{Name: issuer, Keys: ks}}, jwt.Config{Audience: []string{audience}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -451,7 +451,7 @@ func TestURLKeySetOverTheNetwork(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		v, err := jwt.New(ks, issuer, jwt.Config{Audience: []string{audience}})
+		v, err := jwt.New([]jwt.Issuer{{Name: issuer, Keys: ks}}, jwt.Config{Audience: []string{audience}})
 		if err != nil {
 			t.Fatal(err)
 		}

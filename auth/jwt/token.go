@@ -24,6 +24,7 @@ var (
 	errClaims    = auth.Refuse(auth.Malformed, "the claims are not a JSON object without duplicates")
 	errMember    = auth.Refuse(auth.Malformed, "a header member is not a string")
 	errForbidden = auth.Refuse(auth.Malformed, "the header has a member that is not accepted: a key, a link to one, crit, b64, zip or enc")
+	errNested    = auth.Refuse(auth.Malformed, "a token within a token")
 	errUnsigned  = auth.Refuse(auth.WrongAlgorithm, "the token has no signature")
 )
 
@@ -88,6 +89,15 @@ func (t *token) header(members map[string]any) error {
 		}
 	}
 	_, t.named = members["kid"]
+	if cty, ok := members["cty"]; ok {
+		text, ok := cty.(string)
+		if !ok {
+			return errMember
+		}
+		if strings.HasSuffix(mediaType(text), "jwt") {
+			return errNested
+		}
+	}
 	return nil
 }
 

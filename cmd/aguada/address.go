@@ -9,6 +9,9 @@ import (
 	"net/http"
 	"strings"
 	"syscall"
+
+	"github.com/aguada-dev/aguada/cmd/aguada/internal/curl"
+	"github.com/aguada-dev/aguada/cmd/aguada/internal/development"
 )
 
 // defaultAddr is where a service listens under run.
@@ -20,12 +23,15 @@ type address struct {
 	listen, base string
 	// secure says that the service speaks TLS.
 	secure bool
+	// authority signed the service's certificate, if we know.
+	authority *development.Certificate
 }
 
 // newAddress settles the address: the flag, else HTTP_ADDR, else the default.
-// Port 0 becomes a free port.
-func newAddress(ctx context.Context, flag string, lookup func(string) string) (address, error) {
-	a := address{listen: defaultAddr, secure: lookup("TLS_CERT_FILE") != ""}
+// Port 0 becomes a free port. The service speaks TLS if it is told to, or has
+// a certificate of its own.
+func newAddress(ctx context.Context, flag string, secure bool, lookup func(string) string) (address, error) {
+	a := address{listen: defaultAddr, secure: secure || lookup("TLS_CERT_FILE") != ""}
 	source := "HTTP_ADDR"
 	if v := lookup("HTTP_ADDR"); v != "" {
 		a.listen = v
@@ -96,16 +102,25 @@ func (a address) check(ctx context.Context) error {
 }
 
 // client returns what asks the service how it is: over no proxy, and without
-// judging a certificate that was made for another name.
+// judging a certificate that is not ours, which may be made for another name.
 func (a address) client() *http.Client {
+	config := &tls.Config{InsecureSkipVerify: true} //nolint:gosec // asks its own child for readiness, sends no credential
+	if a.authority != nil {
+		config = &tls.Config{RootCAs: a.authority.Roots, MinVersion: tls.VersionTLS12}
+	}
 	return &http.Client{
-		Transport: &http.Transport{
-			DisableKeepAlives: true,
-			TLSClientConfig:   &tls.Config{InsecureSkipVerify: true}, //nolint:gosec // asks its own child for readiness, sends no credential
-		},
+		Transport:     &http.Transport{DisableKeepAlives: true, TLSClientConfig: config},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 }
 
 // url returns the address of a path.
 func (a address) url(path string) string { return strings.TrimSuffix(a.base, "/") + path }
+
+// trust returns whom a client has to trust.
+func (a address) trust() curl.Trust {
+	if a.authority != nil {
+		return curl.Trust{Authority: a.authority.AuthorityFile}
+	}
+	return curl.Trust{Anybody: a.secure}
+}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -25,6 +26,12 @@ func (s *session) greet(took time.Duration) error {
 	line("live", s.address.url("/livez"))
 	line("ready", s.address.url("/readyz"))
 	line("operate", "http://"+s.admin+"/")
+	if s.address.authority != nil {
+		line("authority", s.address.authority.AuthorityFile+"   (for clients to trust; it signs for localhost alone)")
+	}
+	if s.kit.MakesTokens() {
+		line("issuer", s.kit.IssuerURL()+"/")
+	}
 	if text := s.credentials(); text != "" {
 		fmt.Fprintf(&b, "\nCredentials for development on this machine only (kept in %s):\n\n%s",
 			shortPath(filepath.Join(s.project.Dir, development.StateDir)), text)
@@ -35,7 +42,7 @@ func (s *session) greet(took time.Duration) error {
 	}
 	if ok {
 		fmt.Fprintf(&b, "\nA first request, %s %s; it is answered %d:\n\n%s\n",
-			first.Service, first.Method, first.Status, first.Command(s.address.base, s.address.secure))
+			first.Service, first.Method, first.Status, first.Command(s.address.base, s.address.trust()))
 	}
 	text := "Ctrl-C stops the service"
 	if s.changes != nil {
@@ -62,8 +69,19 @@ func (s *session) credentials() string {
 			command += " --scope " + curl.Quote(strings.Join(scopes, " "))
 		}
 		line("token", command+" "+curl.Quote(shortPath(s.project.Dir)))
+		line("client", s.clientCredentials())
 	}
 	return b.String()
+}
+
+// clientCredentials returns the command by which a program without a user gets
+// a token.
+func (s *session) clientCredentials() string {
+	form := "grant_type=client_credentials"
+	if scopes := s.kit.Scopes(); len(scopes) > 0 {
+		form += "&" + url.Values{"scope": {strings.Join(scopes, " ")}}.Encode()
+	}
+	return "curl -u " + development.Machine + ":" + s.kit.ClientSecret() + " -d " + curl.Quote(form) + " " + s.kit.IssuerURL() + "/token"
 }
 
 // first returns the first request, with credentials of the kit.

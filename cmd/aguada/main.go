@@ -92,13 +92,14 @@ package below cmd/.`,
 			return usageError{errors.New(text)}
 		},
 		RunE: func(*cobra.Command, []string) error {
-			return usageError{errors.New("a command is needed: gen, run, token or version")}
+			return usageError{errors.New("a command is needed: gen, issuer, run, token or version")}
 		},
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
 	}
 	root.SuggestionsMinimumDistance = 2
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(newGen(out, stdout), newRun(out, stdout), newToken(out, stdout), newVersion(stdout))
+	root.AddCommand(newGen(out, stdout), newIssuer(out, stdout), newRun(out, stdout), newToken(out, stdout), newKeys(out, stdout), newVersion(stdout))
+	root.AddCommand(newUsers(out, stdout))
 	return root
 }
 

@@ -23,9 +23,13 @@ func newRun(out *terminal.Output, stdout io.Writer) *cobra.Command {
 		Short: "Build and run a service for development, again after each change",
 		Long: `run generates the code of the service in DIR (the working folder by default) when
 its design has changed, builds it and starts it on defaults for development: an
-SQLite file, a signing key and credentials, all kept in DIR/.aguada and made only
-once. It prints a first request to paste, and builds and starts the service again
-when a Go file changes. A build that fails leaves the running service alone.
+SQLite file, an issuer of tokens that runs beside it on loopback, and credentials,
+all kept in DIR/.aguada and made only once. It prints a first request to paste, and
+builds and starts the service again when a Go file changes. A build that fails
+leaves the running service alone.
+
+With --tls it serves TLS, with a certificate for localhost that it makes, and
+keeps beside the authority that signed it: have clients trust that one.
 
 Variables of the environment (HTTP_ADDR, DATABASE_URL, LOG_LEVEL, AUTH_ISSUER, …)
 win over the defaults. The service's own output is passed on as it is; everything
@@ -33,7 +37,8 @@ that run itself says goes to standard error.
 
 Ctrl-C lets the service finish its requests; a second Ctrl-C kills it.`,
 		Example: `  aguada run ./examples/orders
-  aguada run --addr 127.0.0.1:9000 .`,
+  aguada run --addr 127.0.0.1:9000 .
+  aguada run --tls`,
 		Args: dirArgument,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			defer takeForeground()()
@@ -51,6 +56,7 @@ Ctrl-C lets the service finish its requests; a second Ctrl-C kills it.`,
 	cmd.Flags().StringVar(&r.cfg.Design, "design", "", "design package: a folder below DIR or an import path (default DIR/design)")
 	cmd.Flags().StringVar(&r.cfg.Main, "main", "", "main package: a folder below DIR (default the only one below DIR/cmd)")
 	cmd.Flags().StringVar(&r.addr, "addr", "", "address to listen on, port 0 for any free one (default HTTP_ADDR, else "+defaultAddr+")")
+	cmd.Flags().BoolVar(&r.tls, "tls", false, "serve TLS, with a certificate for localhost made and kept in DIR/.aguada")
 	cmd.Flags().BoolVar(&r.once, "no-watch", false, "do not build again when files change")
 	cmd.Flags().DurationVar(&r.patience, "ready-timeout", time.Minute, "how long the service may take to become ready")
 	return cmd
@@ -64,6 +70,7 @@ type runner struct {
 	dir      string
 	cfg      project.Config
 	addr     string
+	tls      bool // serve TLS with a certificate of our own
 	once     bool
 	patience time.Duration
 	again    <-chan struct{} // closed by the second signal
@@ -78,7 +85,10 @@ func (r *runner) run(ctx context.Context) (err error) {
 	if r.patience <= 0 {
 		return usageError{errors.New("--ready-timeout must be positive")}
 	}
-	if r.address, err = newAddress(ctx, r.addr, r.lookup); err != nil {
+	if r.address, err = newAddress(ctx, r.addr, r.tls, r.lookup); err != nil {
+		return err
+	}
+	if err := r.checkTLS(); err != nil {
 		return err
 	}
 	// Before a build that may take a minute, and again before each start.

@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"time"
 
 	"github.com/aguada-dev/aguada/cmd/aguada/internal/development"
+	"github.com/aguada-dev/aguada/cmd/aguada/internal/issuing"
 	"github.com/aguada-dev/aguada/cmd/aguada/internal/process"
 	"github.com/aguada-dev/aguada/cmd/aguada/internal/terminal"
 )
@@ -20,6 +22,7 @@ type session struct {
 
 	child    *process.Child
 	kit      *development.Kit
+	issuer   *issuing.Server // nil where the service trusts another one
 	started  time.Time
 	ready    chan error // the outcome of waiting for the child's readiness
 	waited   func()     // ends that waiting
@@ -30,6 +33,7 @@ type session struct {
 
 func (s *session) run(ctx context.Context) error {
 	defer s.out.Share(false)
+	defer s.closeIssuer()
 	if err := s.start(ctx); err != nil {
 		return err
 	}
@@ -68,8 +72,16 @@ func (s *session) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if s.issuer == nil && development.NeedsIssuer(contract, s.lookup) {
+		if s.issuer, err = startIssuer(ctx, s.out, slog.LevelWarn, s.project.Dir, ""); err != nil {
+			return err
+		}
+	}
 	s.kit, err = development.Open(s.project.Dir, s.project.Name, contract, s.lookup)
 	if err != nil {
+		return err
+	}
+	if err := useKit(s.issuer, s.kit, s.out, slog.LevelWarn); err != nil {
 		return err
 	}
 	if err := s.address.check(ctx); err != nil {
@@ -82,6 +94,11 @@ func (s *session) start(ctx context.Context) error {
 	}
 	// Settled already: the flag before the variable, and port 0 made real.
 	own = append(own, "HTTP_ADDR="+s.address.listen, "ADMIN_ADDR="+s.admin)
+	certificate, err := s.certificate()
+	if err != nil {
+		return err
+	}
+	own = append(own, certificate...)
 	s.started, s.isReady = time.Now(), false
 	s.child, err = process.Start(process.Config{
 		Path: s.project.Binary(), Dir: s.project.Dir,

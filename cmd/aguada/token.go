@@ -24,12 +24,13 @@ func newToken(out *terminal.Output, stdout io.Writer) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "token [DIR]",
 		Short: "Make a token that the service in DIR accepts under aguada run",
-		Long: `token signs a token with the development key of the service in DIR (the working
-folder by default), which is in DIR/.aguada and is made when it is missing. The
-token is the last line of the output, and alone on standard output.
+		Long: `token signs a token with the key of the development issuer of the service in DIR
+(the working folder by default), which is in DIR/.aguada and is made when it is
+missing. The issuer need not run. The token is the last line of the output, and
+alone on standard output.
 
-AUTH_ISSUER and AUTH_AUDIENCE of the environment are put into the token, as run
-gives them to the service.`,
+AUTH_AUDIENCE of the environment is put into the token, as run gives it to the
+service.`,
 		Example: `  aguada token --scope "api:read api:write" ./examples/orders
   curl -H "Authorization: Bearer $(aguada token --scope api:read .)" http://127.0.0.1:8080/orders`,
 		Args: dirArgument,
@@ -103,7 +104,7 @@ func (t *tokens) noTokens(c *policy.Contract) error {
 	for _, s := range c.Schemes {
 		switch s.Kind {
 		case policy.JWT, policy.OAuth2, policy.Bearer:
-			return errors.New("make token: AUTH_JWKS_FILE or AUTH_JWKS_URL is set, so that the service does not trust the development key")
+			return errors.New("make token: AUTH_ISSUER, AUTH_JWKS_FILE, AUTH_JWKS_URL or AUTH_INTROSPECTION_URL is set, so that the service does not trust the development issuer")
 		case policy.Basic, policy.APIKey:
 		}
 	}

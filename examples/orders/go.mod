@@ -5,7 +5,6 @@ go 1.26.0
 tool goa.design/goa/v3/cmd/goa
 
 require (
-	github.com/XSAM/otelsql v0.44.0
 	github.com/aguada-dev/aguada v0.0.0-00010101000000-000000000000
 	github.com/google/go-cmp v0.7.0
 	github.com/jackc/pgx/v5 v5.12.0

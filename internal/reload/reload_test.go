@@ -95,6 +95,27 @@ func TestValueSameStamp(t *testing.T) {
 	}
 }
 
+// A file may change in place at any time after it was read, within a tick of
+// the file system's clock too.
+func TestValueSameTick(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "file")
+	for range 300 {
+		if err := os.WriteFile(path, []byte("one"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		f, err := reload.Open(path, parse, reload.Config{Interval: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte("two"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if got := *f.Value(); got != "two" {
+			t.Fatalf("got %q, want two", got)
+		}
+	}
+}
+
 func TestValueFollowsLinks(t *testing.T) {
 	dir := t.TempDir()
 	link := filepath.Join(dir, "file")

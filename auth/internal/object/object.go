@@ -11,6 +11,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"strconv"
 	"unicode/utf8"
 )
 
@@ -25,7 +26,8 @@ func Decode(data []byte) (map[string]any, error) {
 	if !utf8.Valid(data) || !json.Valid(data) {
 		return nil, errForm
 	}
-	v, err := decodeValue(json.NewDecoder(bytes.NewReader(data)), 0)
+	r := reader{rest: data}
+	v, err := r.value(0)
 	if err != nil {
 		return nil, err
 	}
@@ -36,47 +38,109 @@ func Decode(data []byte) (map[string]any, error) {
 	return m, nil
 }
 
-func decodeValue(dec *json.Decoder, depth int) (any, error) {
+// reader reads JSON that is known to be valid, so that it need not look for
+// what is wrong: only for what is there.
+type reader struct{ rest []byte }
+
+// next returns the first byte that is not white space, without taking it.
+func (r *reader) next() byte {
+	r.rest = bytes.TrimLeft(r.rest, " \t\r\n")
+	return r.rest[0]
+}
+
+// more takes the opening, separating or closing byte of a list or an object,
+// and reports whether an element follows.
+func (r *reader) more(end byte) bool {
+	c := r.next()
+	if c != end {
+		r.rest = r.rest[1:]
+		c = r.next()
+	}
+	if c == end {
+		r.rest = r.rest[1:]
+		return false
+	}
+	return true
+}
+
+func (r *reader) value(depth int) (any, error) {
 	if depth > maxDepth {
 		return nil, errForm
 	}
-	t, err := dec.Token()
-	if err != nil {
-		return nil, errForm
-	}
-	switch t {
-	case json.Delim('{'):
-		return decodeMembers(dec, depth)
-	case json.Delim('['):
+	switch r.next() {
+	case '{':
+		return r.members(depth)
+	case '[':
 		list := []any{}
-		for dec.More() {
-			v, err := decodeValue(dec, depth+1)
+		for r.more(']') {
+			v, err := r.value(depth + 1)
 			if err != nil {
 				return nil, err
 			}
 			list = append(list, v)
 		}
-		_, err = dec.Token()
-		return list, err
+		return list, nil
+	case '"':
+		return r.text()
 	}
-	return t, nil
+	end := bytes.IndexAny(r.rest, ",]} \t\r\n")
+	if end < 0 {
+		end = len(r.rest)
+	}
+	word := string(r.rest[:end])
+	r.rest = r.rest[end:]
+	switch word {
+	case "null":
+		return nil, nil
+	case "true":
+		return true, nil
+	case "false":
+		return false, nil
+	}
+	f, err := strconv.ParseFloat(word, 64)
+	if err != nil { // beyond what a float64 holds
+		return nil, errForm
+	}
+	return f, nil
 }
 
-func decodeMembers(dec *json.Decoder, depth int) (any, error) {
+func (r *reader) members(depth int) (any, error) {
 	m := map[string]any{}
-	for dec.More() {
-		t, err := dec.Token()
+	for r.more('}') {
+		r.next()
+		name, err := r.text()
 		if err != nil {
-			return nil, errForm
+			return nil, err
 		}
-		name, _ := t.(string)
 		if _, ok := m[name]; ok {
 			return nil, errForm
 		}
-		if m[name], err = decodeValue(dec, depth+1); err != nil {
+		r.next()
+		r.rest = r.rest[1:] // the colon
+		if m[name], err = r.value(depth + 1); err != nil {
 			return nil, err
 		}
 	}
-	_, err := dec.Token()
-	return m, err
+	return m, nil
+}
+
+// text reads a string, which begins here.
+func (r *reader) text() (string, error) {
+	end, escaped := 1, false
+	for ; r.rest[end] != '"'; end++ {
+		if r.rest[end] == '\\' {
+			escaped = true
+			end++
+		}
+	}
+	quoted := r.rest[:end+1]
+	r.rest = r.rest[end+1:]
+	if !escaped {
+		return string(quoted[1:end]), nil
+	}
+	var s string
+	if err := json.Unmarshal(quoted, &s); err != nil {
+		return "", errForm
+	}
+	return s, nil
 }

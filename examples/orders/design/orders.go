@@ -25,6 +25,8 @@ var _ = Service("orders", func() {
 			Scope("api:write")
 		})
 		MaxInFlight(200)
+		// A misspelt member would be a note or an address that is lost.
+		StrictBody()
 		Error("bad_request", ErrorResult, "An item is null, or the total is out of range.")
 		Payload(CreateOrder)
 		Result(Order)

@@ -3,7 +3,7 @@
 //
 //	first, ok := curl.First(contract, credentials)
 //	if ok {
-//		fmt.Println(first.Command("http://127.0.0.1:8080", false))
+//		fmt.Println(first.Command("http://127.0.0.1:8080", curl.Trust{}))
 //	}
 //
 // It sends nothing, and it invents nothing: path, headers and body are those
@@ -224,12 +224,24 @@ func hasHeader(header map[string]string, name string) bool {
 	return false
 }
 
+// Trust says whose certificates curl takes, beside those that the system
+// trusts.
+type Trust struct {
+	// Authority is the file of an authority's certificate; empty for none.
+	Authority string
+	// Anybody takes a certificate that no authority has signed, if there is
+	// no Authority.
+	Anybody bool
+}
+
 // Command returns the request as a curl command of several lines, quoted for a
-// POSIX shell. The base is a scheme and an address, without a trailing slash;
-// insecure accepts a certificate that no authority has signed.
-func (r Request) Command(base string, insecure bool) string {
+// POSIX shell. The base is a scheme and an address, without a trailing slash.
+func (r Request) Command(base string, trust Trust) string {
 	first := "curl -i"
-	if insecure {
+	switch {
+	case trust.Authority != "":
+		first += " --cacert " + Quote(trust.Authority)
+	case trust.Anybody:
 		first += " -k"
 	}
 	if strings.ContainsAny(r.Path, "{}[]") {

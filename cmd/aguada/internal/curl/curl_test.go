@@ -208,7 +208,7 @@ func TestCommand(t *testing.T) {
 	if !strings.Contains(r.Body, "12345678901234567890") {
 		t.Errorf("number changed: %s", r.Body)
 	}
-	command := r.Command(server.URL, false)
+	command := r.Command(server.URL, Trust{})
 	if strings.Count(command, " \\\n") < 4 {
 		t.Errorf("not on several lines:\n%s", command)
 	}
@@ -225,10 +225,10 @@ func TestCommand(t *testing.T) {
 
 func TestCommandLeavesOutWhatIsNotThere(t *testing.T) {
 	r, _ := First(contract(method("open", "GET", policy.Public)), except())
-	if got, want := r.Command("http://127.0.0.1:1", false), "curl -i -X GET http://127.0.0.1:1/open"; got != want {
+	if got, want := r.Command("http://127.0.0.1:1", Trust{}), "curl -i -X GET http://127.0.0.1:1/open"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
-	if got := r.Command("https://127.0.0.1:1", true); !strings.HasPrefix(got, "curl -i -k ") {
+	if got := r.Command("https://127.0.0.1:1", Trust{Anybody: true}); !strings.HasPrefix(got, "curl -i -k ") {
 		t.Errorf("got %q", got)
 	}
 }

@@ -1,5 +1,6 @@
 // Package development makes what a service needs to start on one machine
-// without any preparation: a database file, a signing key, a user, an API key.
+// without any preparation: a database file, an issuer of tokens, a user, an API
+// key.
 //
 //	kit, err := development.Open(dir, "ordersd", contract, os.Getenv)
 //	...
@@ -22,12 +23,10 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/aguada-dev/aguada/auth"
 	"github.com/aguada-dev/aguada/auth/apikey"
 	"github.com/aguada-dev/aguada/auth/basic"
-	"github.com/aguada-dev/aguada/auth/jwt"
 	"github.com/aguada-dev/aguada/policy"
 )
 
@@ -46,17 +45,18 @@ type Kit struct {
 	contract *policy.Contract
 	lookup   func(string) string
 	secrets  secrets
-	signer   *jwt.DevelopmentKey
+	url      string // the issuer's
 }
 
 // secrets is the content of credentials.json.
 type secrets struct {
-	Note     string         `json:"note"`
-	User     string         `json:"user,omitempty"`
-	Password string         `json:"password,omitempty"`
-	APIKey   string         `json:"api_key,omitempty"`
-	Record   *apikey.Record `json:"api_key_record,omitempty"`
-	Pepper   string         `json:"api_keys_pepper,omitempty"`
+	Note         string         `json:"note"`
+	User         string         `json:"user,omitempty"`
+	Password     string         `json:"password,omitempty"`
+	APIKey       string         `json:"api_key,omitempty"`
+	Record       *apikey.Record `json:"api_key_record,omitempty"`
+	Pepper       string         `json:"api_keys_pepper,omitempty"`
+	ClientSecret string         `json:"client_secret,omitempty"`
 }
 
 const note = "Made by aguada run for development on this machine only. Delete this file to get new ones."
@@ -91,7 +91,7 @@ func Open(dir, name string, c *policy.Contract, lookup func(string) string) (*Ki
 	}{
 		{k.MakesUser(), k.openUser},
 		{k.MakesAPIKey(), k.openAPIKey},
-		{k.MakesTokens(), k.openSigner},
+		{k.MakesTokens(), k.openIssuer},
 	} {
 		if !part.needed {
 			continue
@@ -123,9 +123,15 @@ func (k *Kit) MakesAPIKey() bool {
 		!k.ownFile("AUTH_API_KEYS_FILE", "AUTH_API_KEYS_PEPPER", "AUTH_API_KEYS_PEPPER_FILE")
 }
 
-// MakesTokens reports whether the service checks tokens against the kit's key.
-func (k *Kit) MakesTokens() bool {
-	return k.uses(policy.JWT, policy.OAuth2, policy.Bearer) && !k.ownFile("AUTH_JWKS_FILE", "AUTH_JWKS_URL")
+// MakesTokens reports whether the service trusts the kit's issuer.
+func (k *Kit) MakesTokens() bool { return NeedsIssuer(k.contract, k.lookup) }
+
+// NeedsIssuer reports whether a method of the contract takes a token, and the
+// environment leaves open who makes it.
+func NeedsIssuer(c *policy.Contract, lookup func(string) string) bool {
+	k := &Kit{contract: c, lookup: lookup}
+	return k.uses(policy.JWT, policy.OAuth2, policy.Bearer) &&
+		!k.ownFile("AUTH_ISSUER", "AUTH_JWKS_FILE", "AUTH_JWKS_URL", "AUTH_INTROSPECTION_URL")
 }
 
 // User returns the development user and its password, empty unless MakesUser.
@@ -170,9 +176,9 @@ func (k *Kit) Environment() map[string]string {
 		env["AUTH_API_KEYS_PEPPER"] = k.secrets.Pepper
 	}
 	if k.MakesTokens() {
-		env["AUTH_JWKS_FILE"] = k.file(keySetFile)
-		env["AUTH_ISSUER"] = k.issuer()
-		env["AUTH_AUDIENCE"] = k.audience()
+		env["AUTH_ISSUER"] = k.url
+		env["AUTH_JWKS_URL"] = k.url + "/jwks.json"
+		env["AUTH_AUDIENCE"] = strings.Join(k.audience(), ",")
 	}
 	return env
 }
@@ -241,7 +247,7 @@ func (k *Kit) openAPIKey() (err error) {
 			return err
 		}
 		var record apikey.Record
-		if s.APIKey, record, err = apikey.New([]byte(s.Pepper), User, scopes, time.Time{}); err != nil {
+		if s.APIKey, record, err = apikey.Mint(s.Pepper, apikey.Request{Owner: User, Scopes: scopes}); err != nil {
 			return err
 		}
 		s.Record = &record
@@ -274,7 +280,7 @@ func (k *Kit) openAPIKey() (err error) {
 }
 
 func (k *Kit) knowsAPIKey(file string, scopes []string) (bool, error) {
-	keys, err := apikey.Open(file, []byte(k.secrets.Pepper), apikey.Config{})
+	keys, err := apikey.Open(file, apikey.Peppers{Current: func() string { return k.secrets.Pepper }}, apikey.Config{})
 	if err != nil {
 		return false, &CorruptError{File: file, Err: reason(file, err)}
 	}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -16,6 +18,8 @@ import (
 	"github.com/aguada-dev/aguada/auth"
 	"github.com/aguada-dev/aguada/auth/apikey"
 	"github.com/aguada-dev/aguada/auth/basic"
+	"github.com/aguada-dev/aguada/auth/issuer"
+	"github.com/aguada-dev/aguada/auth/issuer/state"
 	"github.com/aguada-dev/aguada/auth/jwt"
 	"github.com/aguada-dev/aguada/policy"
 )
@@ -55,7 +59,7 @@ func accepted(t *testing.T, k *Kit) {
 	if _, err := users.Verify(context.Background(), auth.Credential{Username: name, Password: password}); err != nil {
 		t.Errorf("user: %v", err)
 	}
-	keys, err := apikey.Open(env["AUTH_API_KEYS_FILE"], []byte(env["AUTH_API_KEYS_PEPPER"]), apikey.Config{})
+	keys, err := apikey.Open(env["AUTH_API_KEYS_FILE"], apikey.Peppers{Current: func() string { return env["AUTH_API_KEYS_PEPPER"] }}, apikey.Config{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,14 +69,7 @@ func accepted(t *testing.T, k *Kit) {
 	} else if diff := cmp.Diff(k.Scopes(), p.Scopes); diff != "" {
 		t.Errorf("scopes of the API key: %s", diff)
 	}
-	set, err := jwt.NewFileKeySet(env["AUTH_JWKS_FILE"], jwt.KeySetConfig{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	verifier, err := jwt.New(set, env["AUTH_ISSUER"], jwt.Config{Audience: []string{env["AUTH_AUDIENCE"]}})
-	if err != nil {
-		t.Fatal(err)
-	}
+	verifier := verifierOf(t, k)
 	token, err := k.Token("eve", []string{"a", "b"}, time.Minute)
 	if err != nil {
 		t.Fatal(err)
@@ -86,20 +83,67 @@ func accepted(t *testing.T, k *Kit) {
 	}
 }
 
+// direct gives requests to a handler, as if they came from this machine.
+type direct struct{ h http.Handler }
+
+func (d direct) RoundTrip(r *http.Request) (*http.Response, error) {
+	r.RemoteAddr, r.Host = "127.0.0.1:40000", r.URL.Host
+	w := httptest.NewRecorder()
+	d.h.ServeHTTP(w, r)
+	return w.Result(), nil
+}
+
+// verifierOf verifies tokens as a service does that gets the kit's environment.
+func verifierOf(t *testing.T, k *Kit) *jwt.Verifier {
+	t.Helper()
+	env := k.Environment()
+	s, err := state.Open(t.Context(), k.file(issuerFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	cfg, err := k.Issuer(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	i, err := issuer.New(s, cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys, err := jwt.NewURLKeySet(env["AUTH_JWKS_URL"], jwt.KeySetConfig{Transport: direct{i}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = keys.Close() })
+	audience := strings.Split(env["AUTH_AUDIENCE"], ",")
+	v, err := jwt.New([]jwt.Issuer{{Name: env["AUTH_ISSUER"], Keys: keys}}, jwt.Config{Audience: audience})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
 func TestOpenMakesCredentialsOnce(t *testing.T) {
 	dir := t.TempDir()
 	first := open(t, dir, contractOf(schemes...), nil)
 	accepted(t, first)
 	files := map[string]string{}
-	for _, name := range []string{secretsFile, usersFile, apiKeysFile, keyFile, keySetFile} {
+	for _, name := range []string{secretsFile, usersFile, apiKeysFile} {
 		content, err := os.ReadFile(first.file(name))
 		if err != nil {
 			t.Fatal(err)
 		}
 		files[name] = string(content)
 	}
+	token, err := first.Token("eve", nil, time.Minute)
+	if err != nil {
+		t.Fatal(err)
+	}
 	second := open(t, dir, contractOf(schemes...), nil)
 	accepted(t, second)
+	if _, err := verifierOf(t, second).Verify(t.Context(), auth.Credential{Token: token}); err != nil {
+		t.Errorf("the first kit's token: %v", err)
+	}
 	for name, want := range files {
 		if content, _ := os.ReadFile(second.file(name)); string(content) != want {
 			t.Errorf("%s changed", name)
@@ -110,7 +154,7 @@ func TestOpenMakesCredentialsOnce(t *testing.T) {
 func TestOpenClosesFilesToOthers(t *testing.T) {
 	dir := t.TempDir()
 	k := open(t, dir, contractOf(schemes...), nil)
-	secret := []string{secretsFile, usersFile, apiKeysFile, keyFile}
+	secret := []string{secretsFile, usersFile, apiKeysFile, issuerFile}
 	for round := range 2 {
 		info, err := os.Stat(k.state)
 		if err != nil || info.Mode().Perm() != 0o700 {
@@ -144,7 +188,7 @@ func TestOpenMakesOnlyWhatIsNeeded(t *testing.T) {
 		{"no scheme", contractOf(), nil, []string{"DATABASE_URL"}},
 		{"basic", contractOf(schemes[0]), nil, []string{"AUTH_USERS_FILE", "DATABASE_URL"}},
 		{"API key", contractOf(schemes[1]), nil, []string{"AUTH_API_KEYS_FILE", "AUTH_API_KEYS_PEPPER", "DATABASE_URL"}},
-		{"token", contractOf(schemes[3]), nil, []string{"AUTH_AUDIENCE", "AUTH_ISSUER", "AUTH_JWKS_FILE", "DATABASE_URL"}},
+		{"token", contractOf(schemes[3]), nil, []string{"AUTH_AUDIENCE", "AUTH_ISSUER", "AUTH_JWKS_URL", "DATABASE_URL"}},
 		{"the user's own", contractOf(schemes...), map[string]string{
 			"AUTH_USERS_FILE": "u", "AUTH_API_KEYS_PEPPER_FILE": "p", "AUTH_JWKS_URL": "j", "DATABASE_URL": "d",
 		}, nil},
@@ -187,14 +231,29 @@ func sorted(names []string) map[string]bool {
 	return set
 }
 
-func TestOpenUsesTheUsersIssuerAndAudience(t *testing.T) {
-	dir := t.TempDir()
-	env := map[string]string{"AUTH_ISSUER": "https://id.example.test", "AUTH_AUDIENCE": "mine"}
-	k := open(t, dir, contractOf(schemes...), env)
-	if got := k.Environment(); got["AUTH_ISSUER"] != env["AUTH_ISSUER"] || got["AUTH_AUDIENCE"] != env["AUTH_AUDIENCE"] {
-		t.Errorf("environment %v", got)
+func TestOpenUsesTheUsersAudience(t *testing.T) {
+	k := open(t, t.TempDir(), contractOf(schemes...), map[string]string{"AUTH_AUDIENCE": "mine, other"})
+	if got := k.Environment()["AUTH_AUDIENCE"]; got != "mine,other" {
+		t.Errorf("audience %q", got)
 	}
 	accepted(t, k)
+}
+
+// A project whose environment names an issuer gets none of ours.
+func TestOpenLeavesTokensToTheUsersIssuer(t *testing.T) {
+	for _, name := range []string{"AUTH_ISSUER", "AUTH_JWKS_FILE", "AUTH_JWKS_URL", "AUTH_INTROSPECTION_URL"} {
+		k := open(t, t.TempDir(), contractOf(schemes...), map[string]string{name: "https://id.example.test"})
+		env := k.Environment()
+		if k.MakesTokens() || k.ClientSecret() != "" || env["AUTH_ISSUER"] != "" || env["AUTH_JWKS_URL"] != "" {
+			t.Errorf("%s: environment %v", name, env)
+		}
+		if _, err := k.Issuer(nil); err == nil {
+			t.Errorf("%s: there are settings of an issuer", name)
+		}
+		if _, err := os.Stat(k.file(issuerFile)); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s: an issuer was made: %v", name, err)
+		}
+	}
 }
 
 func TestOpenFollowsTheContract(t *testing.T) {
@@ -221,9 +280,6 @@ func TestOpenKeepsWhatTheUserAdded(t *testing.T) {
 	if err := os.WriteFile(k.file(apiKeysFile), []byte(`{"keys":[]}`), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Remove(k.file(keySetFile)); err != nil {
-		t.Fatal(err)
-	}
 	accepted(t, open(t, dir, contractOf(schemes...), nil))
 	users, err := basic.Open(k.file(usersFile), basic.Config{})
 	if err != nil {
@@ -236,10 +292,10 @@ func TestOpenKeepsWhatTheUserAdded(t *testing.T) {
 
 func TestOpenSaysWhatToDelete(t *testing.T) {
 	const secret = "c2VjcmV0LWluLXRoZS1maWxl"
-	for _, name := range []string{secretsFile, usersFile, apiKeysFile, keyFile, keySetFile} {
+	for _, name := range []string{secretsFile, usersFile, apiKeysFile, issuerFile} {
 		for _, content := range []string{"", secret, `{"keys":"` + secret + `"}`, "\x00\xff"} {
-			if name == usersFile && content == "" {
-				continue // an empty users file is a good one
+			if (name == usersFile || name == issuerFile) && content == "" {
+				continue // an empty file of these is a good one
 			}
 			dir := t.TempDir()
 			k := open(t, dir, contractOf(schemes...), nil)

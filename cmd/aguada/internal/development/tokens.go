@@ -4,99 +4,147 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
+	"log/slog"
+	"strings"
 	"time"
 
-	"github.com/aguada-dev/aguada/auth"
-	"github.com/aguada-dev/aguada/auth/jwt"
+	"github.com/aguada-dev/aguada/auth/issuer"
+	"github.com/aguada-dev/aguada/auth/issuer/state"
+	"github.com/aguada-dev/aguada/cmd/aguada/internal/issuing"
 )
 
-// Files of the signing key, and of the public half that the service reads.
+// issuerFile holds the state of the development issuer, the keys with which it
+// signs included.
+const issuerFile = "issuer.db"
+
+// Clients that every project's issuer has.
 const (
-	keyFile    = "signing-key.json"
-	keySetFile = "jwks.json"
+	// Browser is for programs that a user logs in to: it has no secret, and
+	// its redirect URIs are on loopback, at any port.
+	Browser = "dev-browser"
+	// Machine is for programs that act for themselves.
+	Machine = "dev-machine"
+	// commandLine is the client of tokens that no client asked for.
+	commandLine = "aguada-token"
 )
 
-// openSigner makes sure that there is a signing key and that the key set
-// trusts it. Other keys are left in the set as long as it does.
-func (k *Kit) openSigner() error {
-	file, set := k.file(keyFile), k.file(keySetFile)
-	_, err := read(file)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		if k.signer, err = jwt.NewDevelopmentKey(); err != nil {
+// callbacks are the paths of Browser's redirect URIs: the usual one, and that of
+// Swagger UI.
+var callbacks = []string{"", "/", "/callback", "/oauth2-redirect.html", "/docs/oauth2-redirect.html"}
+
+// IssuerFile returns the file that holds the state of the issuer of the project
+// in dir.
+func IssuerFile(dir string) (string, error) {
+	s, err := MakeState(dir)
+	return (&Kit{state: s}).file(issuerFile), err
+}
+
+// openIssuer makes sure that the issuer's state has the kit's clients. Other
+// clients are left alone.
+func (k *Kit) openIssuer() (err error) {
+	if k.secrets.ClientSecret == "" {
+		if k.secrets.ClientSecret, err = random(32); err != nil {
 			return err
 		}
-		return k.signer.Save(file, set)
-	case err != nil:
-		return err
+		if err := k.save(); err != nil {
+			return err
+		}
 	}
-	if k.signer, err = jwt.LoadDevelopmentKey(file); err != nil {
-		return &CorruptError{File: file, Err: errors.New("not a private key for ES256")}
+	browser := state.Client{ID: Browser, Name: "A program on this machine", Grants: []string{state.AuthorizationCode, state.RefreshToken}}
+	for _, host := range []string{"127.0.0.1", "localhost", "[::1]"} {
+		for _, path := range callbacks {
+			browser.RedirectURIs = append(browser.RedirectURIs, "http://"+host+path)
+		}
 	}
-	_, err = read(set)
-	if errors.Is(err, fs.ErrNotExist) {
-		return k.signer.Save(file, set)
-	}
-	if err != nil {
-		return err
-	}
-	trusted, err := k.trusted(set)
-	if err != nil || trusted {
-		return err
-	}
-	return k.signer.Save(file, set)
+	machine := state.Client{ID: Machine, Name: "A program without a user", Grants: []string{state.ClientCredentials}}
+	machine.SetSecret(k.secrets.ClientSecret)
+	return k.withIssuer(func(ctx context.Context, s *state.State) error {
+		return s.Update(ctx, func(tx *state.Tx) error {
+			if k.url, err = issuing.URL(tx); err != nil {
+				return err
+			}
+			return errors.Join(tx.PutClient(browser), tx.PutClient(machine))
+		})
+	})
 }
 
-// trusted reports whether a service that reads the key set accepts the kit's
-// tokens.
-func (k *Kit) trusted(set string) (bool, error) {
-	keys, err := jwt.NewFileKeySet(set, jwt.KeySetConfig{})
-	if err != nil {
-		return false, &CorruptError{File: set, Err: reason(set, err)}
+// withIssuer opens the issuer's state for the time of one step.
+func (k *Kit) withIssuer(step func(context.Context, *state.State) error) (err error) {
+	ctx := context.Background()
+	file := k.file(issuerFile)
+	if _, err := read(file); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
 	}
-	verifier, err := jwt.New(keys, k.issuer(), jwt.Config{Audience: []string{k.audience()}})
+	s, err := state.Open(ctx, file)
 	if err != nil {
-		return false, err
+		return &CorruptError{File: file, Err: reason(file, err)}
 	}
-	token, err := k.Token(User, nil, time.Minute)
-	if err != nil {
-		return false, err
+	defer func() { err = errors.Join(err, s.Close()) }()
+	if err := step(ctx, s); err != nil {
+		return fmt.Errorf("use %s: %w", file, err)
 	}
-	_, err = verifier.Verify(context.Background(), auth.Credential{Token: token})
-	return err == nil, nil
+	return nil
 }
 
-// issuer and audience are the environment's, so that a token fits the service
-// that it is made for.
-func (k *Kit) issuer() string {
-	if v := k.lookup("AUTH_ISSUER"); v != "" {
-		return v
+// Issuer returns the settings of the project's issuer. It is an error unless
+// MakesTokens.
+func (k *Kit) Issuer(log *slog.Logger) (issuer.Config, error) {
+	if !k.MakesTokens() {
+		return issuer.Config{}, errors.New("run issuer: the environment names another one, or no method of the design takes a token")
 	}
-	return "http://localhost/aguada-development"
+	return issuing.Settings(k.contract, k.url, k.audience(), log), nil
 }
 
-func (k *Kit) audience() string {
-	if v := k.lookup("AUTH_AUDIENCE"); v != "" {
-		return v
+// IssuerURL returns the name and address of the project's issuer.
+func (k *Kit) IssuerURL() string { return k.url }
+
+// ClientSecret returns the secret of the client Machine, empty unless
+// MakesTokens.
+func (k *Kit) ClientSecret() string {
+	if !k.MakesTokens() {
+		return ""
 	}
-	if k.contract.API.Name != "" {
-		return k.contract.API.Name
+	return k.secrets.ClientSecret
+}
+
+// audience is the environment's, so that a token fits the service that it is
+// made for.
+func (k *Kit) audience() []string {
+	var list []string
+	for _, name := range strings.Split(k.lookup("AUTH_AUDIENCE"), ",") {
+		if name = strings.TrimSpace(name); name != "" {
+			list = append(list, name)
+		}
 	}
-	return k.name
+	switch {
+	case len(list) > 0:
+		return list
+	case k.contract.API.Name != "":
+		return []string{k.contract.API.Name}
+	}
+	return []string{k.name}
 }
 
 // Token returns a token for the subject with the scopes, good for ttl from now
-// on. It is an error unless MakesTokens.
-func (k *Kit) Token(subject string, scopes []string, ttl time.Duration) (string, error) {
-	if k.signer == nil {
-		return "", errors.New("make token: the service does not trust the development key")
+// on, signed with the issuer's key. It is an error unless MakesTokens; the
+// issuer need not run.
+func (k *Kit) Token(subject string, scopes []string, ttl time.Duration) (token string, err error) {
+	if !k.MakesTokens() {
+		return "", errors.New("make token: the service does not trust the development issuer")
 	}
-	token, err := k.signer.Mint(jwt.Claims{
-		Issuer: k.issuer(), Subject: subject, Audience: []string{k.audience()}, Scopes: scopes, Lifetime: ttl,
-	})
+	cfg, err := k.Issuer(slog.New(slog.NewTextHandler(io.Discard, nil)))
 	if err != nil {
-		return "", fmt.Errorf("make token: %w", err)
+		return "", err
 	}
-	return token, nil
+	err = k.withIssuer(func(ctx context.Context, s *state.State) error {
+		i, err := issuer.New(s, cfg)
+		if err != nil {
+			return err
+		}
+		token, err = i.Token(ctx, issuer.Claims{Subject: subject, ClientID: commandLine, Scopes: scopes, Lifetime: ttl})
+		return err
+	})
+	return token, err
 }

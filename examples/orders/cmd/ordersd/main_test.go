@@ -56,7 +56,7 @@ func newWorld(t *testing.T) *world {
 	hash, err := basic.HashPassword(password)
 	check(err)
 	check(os.WriteFile(file("users"), []byte("carol:"+hash+"\n"), 0o600))
-	apiKey, record, err := apikey.New([]byte(pepper), "partner", nil, time.Time{})
+	apiKey, record, err := apikey.Mint(pepper, apikey.Request{Owner: "partner"})
 	check(err)
 	keys, err := json.Marshal(apikey.File{Keys: []apikey.Record{record}})
 	check(err)

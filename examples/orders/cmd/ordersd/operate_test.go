@@ -11,7 +11,9 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -228,7 +230,9 @@ func fetch(t *testing.T, verb, url, body string) string {
 func TestPayloadLease(t *testing.T) {
 	p := operated(t, newSink(t))
 	leases := "http://" + p.adminAddr() + "/debug/leases"
-	fetch(t, http.MethodPost, leases, `{"kind":"payloads","service":"orders","principal":"ada","duration":"1s","reason":"a test"}`)
+	fetch(t, http.MethodPost, leases, `{"kind":"payloads","service":"orders","scheme":"jwt","principal":"ada","duration":"1s","reason":"a test"}`)
+	fetch(t, http.MethodPost, leases, `{"kind":"payloads","service":"orders","scheme":"api_key","principal":"eve","duration":"1s","reason":"a test"}`)
+	fetch(t, http.MethodPost, leases, `{"kind":"log-level","level":"debug","service":"accounts","method":"me","duration":"1s","reason":"a test"}`)
 	p.call(http.MethodGet, "/orders", "Authorization", p.token("eve", "api:read"), nil)
 	p.placeOrder()
 	log := p.awaitLog(1)
@@ -252,10 +256,56 @@ func TestPayloadLease(t *testing.T) {
 		t.Errorf("%d payloads after the lease", n-2)
 	}
 	audit := fetch(t, http.MethodGet, "http://"+p.adminAddr()+"/audit?format=json", "")
-	for _, want := range []string{"lease.opened", "lease.expired"} {
+	for _, want := range []string{`"lease.opened"`, `"lease.expired"`, `"lease.expires": "`, `"lease.scheme": "jwt"`, `"lease.principal": "ada"`, `"lease.kind": "payloads"`, `"lease.level": "debug"`, `"detail": "a test"`} {
 		if !strings.Contains(audit, want) {
 			t.Errorf("%s is not in the audit: %s", want, audit)
 		}
+	}
+}
+
+// The token of the private port follows its file while the service runs.
+func TestAdminTokenIsReplaced(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "token")
+	write := func(token string) {
+		t.Helper()
+		if err := os.WriteFile(file+".new", []byte(token+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(file+".new", file); err != nil {
+			t.Fatal(err)
+		}
+	}
+	before, after := "the-first-token-0123456789", "the-second-token-0123456789"
+	write(before)
+	p := operated(t, newSink(t), "ADMIN_TOKEN_FILE="+file)
+	status := func(token string) int {
+		t.Helper()
+		req, err := http.NewRequest(http.MethodGet, "http://"+p.adminAddr()+"/methods", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Authorization", "Bearer "+token)
+		res, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = res.Body.Close()
+		return res.StatusCode
+	}
+	if a, b := status(before), status(after); a != 200 || b != 401 {
+		t.Fatalf("before: %d, %d", a, b)
+	}
+	write(after)
+	for begun := time.Now(); status(after) != 200; time.Sleep(10 * time.Millisecond) {
+		if time.Since(begun) > 2*time.Second {
+			t.Fatal("the new token is not in force after 2 s")
+		}
+	}
+	if got := status(before); got == 200 {
+		t.Errorf("the former token: %d", got)
+	}
+	if log := p.log.String(); strings.Contains(log, before) || strings.Contains(log, after) {
+		t.Error("a token is in the log")
 	}
 }
 

@@ -46,7 +46,11 @@ func main() {
 		server.Shutdown(context.Background())
 	}()
 	fmt.Println(`{"msg":"started"}`, "LOG_FORMAT="+os.Getenv("LOG_FORMAT"))
-	if err := server.ListenAndServe(); !errors.Is(err, http.ErrServerClosed) {
+	serve := server.ListenAndServe
+	if cert := os.Getenv("TLS_CERT_FILE"); cert != "" {
+		serve = func() error { return server.ListenAndServeTLS(cert, os.Getenv("TLS_KEY_FILE")) }
+	}
+	if err := serve(); !errors.Is(err, http.ErrServerClosed) {
 		fmt.Fprintln(os.Stderr, "shopd:", err)
 		os.Exit(1)
 	}
@@ -69,7 +73,11 @@ func verify(token string) error {
 	if len(parts) != 3 {
 		return errors.New("not a token")
 	}
-	content, err := os.ReadFile(os.Getenv("AUTH_JWKS_FILE"))
+	answer, err := http.Get(os.Getenv("AUTH_JWKS_URL"))
+	if err != nil {
+		return err
+	}
+	content, err := io.ReadAll(answer.Body)
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,18 @@
+//go:build !(darwin || dragonfly || freebsd || illumos || linux || netbsd || openbsd || windows)
+
+package apikey
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+)
+
+// lockFile refuses: two writers at once would lose a change, such as a
+// revocation.
+func lockFile(path string) (func(), error) {
+	return nil, fmt.Errorf("lock %s: %w", path, errors.ErrUnsupported)
+}
+
+func keepOwner(*os.File, fs.FileInfo) error { return nil }
