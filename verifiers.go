@@ -101,7 +101,7 @@ func (rt *Runtime) verifier(s policy.Scheme, issuers []jwt.Issuer) (auth.Verifie
 		}
 		tokens = signed
 	}
-	if c.AuthIntrospectionURL != "" && s.Kind != policy.JWT {
+	if c.AuthIntrospectionClientID != "" && s.Kind != policy.JWT {
 		asked, err := rt.introspection(s.Name)
 		if err != nil {
 			return nil, err
@@ -123,7 +123,17 @@ func (rt *Runtime) Peppers() apikey.Peppers {
 // introspection asks about the opaque tokens of a scheme.
 func (rt *Runtime) introspection(scheme string) (*introspect.Verifier, error) {
 	c := rt.Config
-	endpoint := func() string { return c.AuthIntrospectionURL }
+	endpoint := func() string {
+		if c.AuthIntrospectionURL != "" {
+			return c.AuthIntrospectionURL
+		}
+		for _, i := range rt.keys {
+			if found := i.Keys.IntrospectionEndpoint(); found != "" {
+				return found
+			}
+		}
+		return ""
+	}
 	id := func() string { return c.AuthIntrospectionClientID }
 	v, err := introspect.New(endpoint, id, c.AuthIntrospectionClientSecret.Reveal, introspect.Config{
 		Scheme: scheme, Issuers: c.AuthIssuers, Audience: c.AuthAudiences, Leeway: c.AuthLeeway, MaxAge: c.AuthMaxTokenAge, Logger: rt.Logger,

@@ -242,7 +242,7 @@ func (l *loader) checkTokens(cfg *Config, needs Needs) {
 	}
 	l.checkIntrospection(cfg)
 	l.checkKeySets(cfg)
-	opaque := cfg.AuthIntrospectionURL != ""
+	opaque := cfg.AuthIntrospectionClientID != ""
 	if !needs.JWT && !needs.Token {
 		return
 	}
@@ -302,22 +302,33 @@ func place(list []string, i int) string {
 
 // checkIntrospection judges who is asked about opaque tokens.
 func (l *loader) checkIntrospection(cfg *Config) {
-	const name, id, secret = "AUTH_INTROSPECTION_URL", "AUTH_INTROSPECTION_CLIENT_ID", "AUTH_INTROSPECTION_CLIENT_SECRET"
-	if cfg.AuthIntrospectionURL == "" {
-		if cfg.AuthIntrospectionClientID != "" || !cfg.AuthIntrospectionClientSecret.IsZero() {
-			l.refuse(name, "is not set, and "+id+" or "+secret+" is", "set it to the introspection endpoint, or unset those")
-		}
-		return
-	}
-	if !keySetURL(cfg.AuthIntrospectionURL) {
+	const name, id = "AUTH_INTROSPECTION_URL", "AUTH_INTROSPECTION_CLIENT_ID"
+	const secret = "AUTH_INTROSPECTION_CLIENT_SECRET" //nolint:gosec // the name of a variable
+	address, set := cfg.AuthIntrospectionURL, !cfg.AuthIntrospectionClientSecret.IsZero()
+	if address != "" && !keySetURL(address) {
 		l.refuse(name, "is not an https URL (http only on loopback, no user, no fragment)", "set it to the issuer's introspection_endpoint")
 	}
-	if cfg.AuthIntrospectionClientID == "" {
-		l.refuse(id, "is not set, and "+name+" is", "set it to the client_id of this service")
+	switch {
+	case cfg.AuthIntrospectionClientID == "" && (address != "" || set):
+		l.refuse(id, "is not set, and "+name+" or "+secret+" is", "set it to the client_id of this service")
+	case cfg.AuthIntrospectionClientID == "":
+		return
+	case !set && !l.refused(secret+fileSuffix):
+		l.refuse(secret, "is not set, and "+id+" is", "set it, or "+secret+fileSuffix+" to a file that holds it")
 	}
-	if cfg.AuthIntrospectionClientSecret.IsZero() && !l.refused(secret+fileSuffix) {
-		l.refuse(secret, "is not set, and "+name+" is", "set it, or "+secret+fileSuffix+" to a file that holds it")
+	if address == "" && !cfg.discovers() {
+		l.refuse(name, "is not set, and no issuer is asked where it is", "set it to the introspection endpoint")
 	}
+}
+
+// discovers reports whether an issuer says itself where its endpoints are.
+func (c *Config) discovers() bool {
+	for i := range c.AuthIssuers {
+		if place(c.AuthJWKSFiles, i) == "" && place(c.AuthJWKSURLs, i) == "" {
+			return true
+		}
+	}
+	return false
 }
 
 // keySetURL reports whether keys may be fetched from s: who can change them on

@@ -96,8 +96,8 @@ type Config struct {
 	AuthLeeway                    time.Duration `env:"AUTH_LEEWAY" envDefault:"30s" doc:"clock difference that is forgiven in a token's times, 5m at most"`
 	AuthTokenTypes                []string      `env:"AUTH_TOKEN_TYPES" kind:"list" doc:"types (typ) that tokens must have, such as at+jwt; by default at+jwt, JWT or none"`
 	AuthMaxTokenAge               time.Duration `env:"AUTH_MAX_TOKEN_AGE" doc:"longest time since a token was issued (iat), whatever its expiry; no bound by default"`
-	AuthIntrospectionURL          string        `env:"AUTH_INTROSPECTION_URL" kind:"url" doc:"https URL that is asked about OAuth2 and bearer tokens that are no JWTs (RFC 7662)"`
-	AuthIntrospectionClientID     string        `env:"AUTH_INTROSPECTION_CLIENT_ID" kind:"text" doc:"by which name this service asks there"`
+	AuthIntrospectionURL          string        `env:"AUTH_INTROSPECTION_URL" kind:"url" doc:"https URL that is asked about OAuth2 and bearer tokens that are no JWTs (RFC 7662); by default what the first issuer says that is asked for its keys"`
+	AuthIntrospectionClientID     string        `env:"AUTH_INTROSPECTION_CLIENT_ID" kind:"text" doc:"by which name this service asks about such tokens; without it they are refused"`
 	AuthIntrospectionClientSecret Secret        `env:"AUTH_INTROSPECTION_CLIENT_SECRET" doc:"the secret that goes with that name"`
 	AuthLockoutFailures           int           `env:"AUTH_LOCKOUT_FAILURES" envDefault:"10" doc:"wrong credentials from one address (IPv6: one /64) before it has to wait; 0 is off"`
 	AuthLockoutMax                time.Duration `env:"AUTH_LOCKOUT_MAX" envDefault:"15m" doc:"longest wait of such an address"`
