@@ -4,7 +4,7 @@
 # make bench-transport  the request path beside bare Goa, compared by benchstat
 
 GO      ?= go
-MODULES := . examples/orders bench
+MODULES := . examples/orders bench browsertests
 LINT    := $(GO) tool -modfile=$(CURDIR)/tools.mod golangci-lint
 
 .PHONY: all generate lint test bench bench-transport tidy

@@ -223,7 +223,7 @@ func convertAny(to []attribute.KeyValue, key string, v any) []attribute.KeyValue
 
 // request sends the line of a request.
 func (f *fanout) request(ctx context.Context, r *Request) error {
-	if level := r.Level(); f.base.Enabled(ctx, level) {
+	if level := r.Level(); r.Forced || f.base.Enabled(ctx, level) {
 		c := carry(ctx)
 		defer c.release()
 		c.within = true

@@ -51,6 +51,8 @@ type Request struct {
 	Fault bool
 	// Quiet lowers the line to debug, for probes.
 	Quiet bool
+	// Forced writes the line whatever the log's level, for a debugging lease.
+	Forced bool
 }
 
 // Level is the severity of the line: error for a fault and for a status of 500
@@ -73,7 +75,7 @@ const Message = "request"
 // keep r.
 func (h *Handler) Request(r *Request) error {
 	level := r.Level()
-	if level < h.level.Level() {
+	if level < h.level.Level() && !r.Forced {
 		return nil
 	}
 	l := h.begin()
@@ -200,7 +202,7 @@ func LogRequest(ctx context.Context, to slog.Handler, r *Request) error {
 		return LogRequest(ctx, h.next, r)
 	}
 	level := r.Level()
-	if !to.Enabled(ctx, level) {
+	if !to.Enabled(ctx, level) && !r.Forced {
 		return nil
 	}
 	rec := slog.NewRecord(r.Time, level, Message, 0)

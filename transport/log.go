@@ -51,6 +51,7 @@ func (c *call) writeLog(now time.Time) {
 	if line.Status >= http.StatusInternalServerError || line.Fault || c.span.Traced() {
 		c.scope.Show()
 	}
+	line.Forced = c.leased && c.scope.Lowered(line.Level())
 	_ = telemetry.LogRequest(c, c.h.log.Handler(), &line)
 	c.instruments.End(&c.span, &line)
 	if c.m.Audit || c.failed != nil {
