@@ -75,7 +75,7 @@ func TestPages(t *testing.T) {
 		{"/healthz", "database", `"database": "OK"`, "GET, HEAD", asJSON},
 		{"/config", "DATABASE_URL", `"source": "file /run/db"`, "GET, HEAD", asText},
 		{"/methods", "jwt[orders:write]", `"max_in_flight": 200`, "GET, HEAD", asText},
-		{"/audit", "No event since the start", `"events": []`, "GET, HEAD", asText},
+		{"/audit", "No such event since the start", `"events": []`, "GET, HEAD", asText},
 		{"/build", "abc123", `"generator": "0.1.0"`, "GET, HEAD", asText},
 		{"/debug/leases", "No lease is open", `"leases": []`, "GET, HEAD, POST", asText},
 		{"/debug/pprof/", "goroutine", `"name": "heap"`, "GET", asText},

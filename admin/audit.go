@@ -108,7 +108,13 @@ func (s *Server) audit(w http.ResponseWriter, r *http.Request, _ string) {
 		fail(w, http.StatusBadRequest, "limit is no number above 0")
 		return
 	}
-	events := s.cfg.Audit.Events(after, limit)
+	action, outcome := q.Get("action"), q.Get("outcome")
+	events := slices.DeleteFunc(s.cfg.Audit.Events(after, 0), func(e Event) bool {
+		return action != "" && e.Action != action || outcome != "" && e.Outcome != outcome
+	})
+	if limit > 0 && len(events) > limit {
+		events = events[len(events)-limit:]
+	}
 	switch form {
 	case asJSON:
 		writeJSON(w, http.StatusOK, struct {
@@ -138,8 +144,9 @@ func auditText(events []Event, after uint64) []byte {
 		if after > 0 {
 			since = "after that one"
 		}
-		return []byte("No event " + since + ". Shown are calls of methods whose design asks for an audit, debug leases,\n" +
-			"profiles, and what this port has refused.\n")
+		return []byte("No such event " + since + ". Shown are callers who were not let in (action=authentication), clients that have\n" +
+			"to wait (lockout), calls of methods whose design asks for an audit (call), debug leases, profiles, and what\n" +
+			"this port has refused. ?action=NAME and ?outcome=success|denied|failure choose among them.\n")
 	}
 	slices.Reverse(events)
 	t := newTable("SEQ", "TIME", "TIMES", "ACTION", "WHO", "CLIENT", "METHOD", "OUTCOME", "STATUS", "REQUEST", "DETAIL")

@@ -105,6 +105,15 @@ func TestAudit(t *testing.T) {
 	if all.Total != 3 || seqs(all.Events) != "2 3" || all.Events[0].User != "ann" {
 		t.Errorf("%+v", all)
 	}
+	for query, want := range map[string]string{
+		"action=call": "1 2 3", "outcome=success": "", "action=call&limit=1": "3", "action=lockout": "", "after=1&outcome=denied": "2 3",
+	} {
+		var some struct{ Events []Event }
+		g.get("/audit?format=json&"+query).into(t, &some)
+		if got := seqs(some.Events); got != want {
+			t.Errorf("%s: events %s, want %s", query, got, want)
+		}
+	}
 	a := g.get("/audit?limit=2", "Accept", "application/x-ndjson")
 	lines := strings.Split(strings.TrimSpace(a.body), "\n")
 	if len(lines) != 2 || a.header.Get("Content-Type") != "application/x-ndjson" {
