@@ -104,6 +104,21 @@ func TestLogin(t *testing.T) {
 			t.Errorf("GET /reports/sales without its scope: %d", status)
 		}
 	})
+	t.Run("by hand", func(t *testing.T) {
+		do(t, tab,
+			chromedp.Navigate(s.issuer+"/"), chromedp.WaitVisible(chromedp.CSS("#login")), chromedp.Click(chromedp.CSS("#login")),
+			chromedp.WaitVisible(chromedp.CSS("#allow")),
+			chromedp.Click(chromedp.CSS(`input[name="user"][value="bob"]`)),
+			chromedp.Click(chromedp.CSS("#allow")), chromedp.WaitVisible(chromedp.CSS("#token")))
+		token, err := chromedp.Run(tab, chromedp.Evaluate[string](`document.querySelector("#token").value`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if status := s.sales(t, token); status != http.StatusOK {
+			t.Errorf("GET /reports/sales with the token of the page: %d", status)
+		}
+		look(t, tab, "token", "")
+	})
 	t.Run("pages", func(t *testing.T) { pages(t, tab, s, c) })
 }
 
@@ -115,6 +130,15 @@ func pages(t *testing.T, tab context.Context, s *shop, c *oauth2.Config) {
 		"home":    s.issuer + "/",
 		"problem": s.issuer + "/authorize?client_id=nobody",
 	}
+	for name, address := range all {
+		look(t, tab, name, address)
+	}
+}
+
+// look checks a page in every size and scheme: the one at the address, or, where
+// that is empty, the one that is open.
+func look(t *testing.T, tab context.Context, name, address string) {
+	t.Helper()
 	const measure = `(() => {
   const banner = document.querySelector(".warning");
   return {
@@ -124,29 +148,30 @@ func pages(t *testing.T, tab context.Context, s *shop, c *oauth2.Config) {
     dark: getComputedStyle(document.body).backgroundColor === "rgb(20, 23, 28)",
   };
 })()`
-	for name, address := range all {
-		for _, width := range []int64{360, 1280} {
-			for _, taste := range []string{"light", "dark"} {
-				do(t, tab, chromedp.EmulateViewport(width, 800), scheme(taste), chromedp.Navigate(address))
-				got, err := chromedp.Run(tab, chromedp.Evaluate[struct{ Wide, Warned, Styled, Dark bool }](measure))
-				if err != nil {
-					t.Fatal(err)
-				}
-				if got.Wide || !got.Warned || !got.Styled || got.Dark != (taste == "dark") {
-					t.Errorf("%s at %d px, %s: %+v", name, width, taste, got)
-				}
-				dir := os.Getenv("SCREENSHOTS")
-				if dir == "" {
-					continue
-				}
-				image, err := chromedp.Run(tab, chromedp.FullScreenshot(100))
-				if err != nil {
-					t.Fatal(err)
-				}
-				file := filepath.Join(dir, name+"-"+strconv.FormatInt(width, 10)+"-"+taste+".png")
-				if err := os.WriteFile(file, image, 0o600); err != nil {
-					t.Fatal(err)
-				}
+	for _, width := range []int64{360, 1280} {
+		for _, taste := range []string{"light", "dark"} {
+			do(t, tab, chromedp.EmulateViewport(width, 800), scheme(taste))
+			if address != "" {
+				do(t, tab, chromedp.Navigate(address))
+			}
+			got, err := chromedp.Run(tab, chromedp.Evaluate[struct{ Wide, Warned, Styled, Dark bool }](measure))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got.Wide || !got.Warned || !got.Styled || got.Dark != (taste == "dark") {
+				t.Errorf("%s at %d px, %s: %+v", name, width, taste, got)
+			}
+			dir := os.Getenv("SCREENSHOTS")
+			if dir == "" {
+				continue
+			}
+			image, err := chromedp.Run(tab, chromedp.FullScreenshot(100))
+			if err != nil {
+				t.Fatal(err)
+			}
+			file := filepath.Join(dir, name+"-"+strconv.FormatInt(width, 10)+"-"+taste+".png")
+			if err := os.WriteFile(file, image, 0o600); err != nil {
+				t.Fatal(err)
 			}
 		}
 	}

@@ -86,17 +86,20 @@ func listen(t *testing.T) *listener {
 			return
 		}
 		l.came <- r.URL.Query()
-		fmt.Fprintln(w, "you may close this window")
+		w.Header().Set("Content-Type", "text/html")
+		fmt.Fprintln(w, `<p id="came">you may close this window</p>`)
 	}))
 	l.url = s + "/callback"
 	return l
 }
 
-// wait returns what the browser brought.
+// wait returns what the browser brought, once it shows the answer: it refuses to
+// go elsewhere while it loads.
 func (l *listener) wait(t *testing.T, ctx context.Context) url.Values {
 	t.Helper()
 	select {
 	case q := <-l.came:
+		do(t, ctx, chromedp.WaitVisible(chromedp.CSS("#came")))
 		return q
 	case <-ctx.Done():
 		where, _ := chromedp.Run(ctx, chromedp.Location())
@@ -227,7 +230,9 @@ func runOrders(t *testing.T) *shop {
 	select {
 	case values := <-found:
 		if values["service"] == "" || values["issuer"] == "" {
-			t.Fatalf("the banner lacks an address: %v\n", values)
+			said := <-read
+			read <- said // for the clean-up
+			t.Fatalf("no banner with addresses: %v\n%s", values, said)
 		}
 		return &shop{values["service"], values["issuer"]}
 	case <-time.After(patience):

@@ -35,8 +35,10 @@ func (i *Issuer) authorize(w http.ResponseWriter, r *http.Request) {
 		i.problem(w, http.StatusBadRequest, "The request cannot be read.")
 		return
 	}
-	// A page that is loaded as an image, or by a script, is for nobody to read.
-	if mode := r.Header.Get("Sec-Fetch-Mode"); mode != "" && mode != "navigate" {
+	// A page that is loaded as an image, by a script or into a frame is for
+	// nobody to read. Each would push out a request that somebody does read.
+	mode, dest := r.Header.Get("Sec-Fetch-Mode"), r.Header.Get("Sec-Fetch-Dest")
+	if mode != "" && mode != "navigate" || dest != "" && dest != "document" {
 		i.problem(w, http.StatusBadRequest, "This page is for a person to look at.")
 		return
 	}
@@ -94,9 +96,17 @@ func (i *Issuer) recipient(tx *state.Tx, f url.Values) (c state.Client, reason s
 		return c, "", err
 	}
 	if len(f["redirect_uri"]) != 1 || !c.Redirects(f.Get("redirect_uri")) {
-		return c, "The client has not registered that address (redirect_uri).", nil
+		return c, "The client has not registered that address (redirect_uri). " + registered(c), nil
 	}
 	return c, "", nil
+}
+
+// registered says where a client may be answered.
+func registered(c state.Client) string {
+	if len(c.RedirectURIs) == 0 {
+		return "It has registered none."
+	}
+	return "It has registered " + strings.Join(c.RedirectURIs, ", ") + "; on loopback the port may be any."
 }
 
 var challenge = regexp.MustCompile(`^[A-Za-z0-9_-]{43}$`) // base64url of a SHA-256
@@ -165,7 +175,11 @@ func (i *Issuer) redirect(w http.ResponseWriter, r *http.Request, uri string, pa
 
 // consent receives the answer of the consent page.
 func (i *Issuer) consent(w http.ResponseWriter, r *http.Request) {
-	if err := new(http.CrossOriginProtection).Check(r); err != nil {
+	// A proxy that does not say so may have made the Host ours; the browser
+	// still tells which site it looks at.
+	origin, sent := r.Header["Origin"]
+	foreign := sent && (len(origin) != 1 || !slices.Contains(i.hosts, strings.TrimPrefix(strings.ToLower(origin[0]), "http://")))
+	if err := new(http.CrossOriginProtection).Check(r); err != nil || foreign {
 		i.log.Warn("consent refused", "reason", "another site sent it")
 		i.problem(w, http.StatusForbidden, "Another site sent this answer. It was not taken.")
 		return

@@ -73,6 +73,19 @@ func TestAuthorizeNeverRedirectsBlindly(t *testing.T) {
 	}
 }
 
+// Who mistyped an address sees those that would do.
+func TestAuthorizeSaysWhatIsRegistered(t *testing.T) {
+	g := newRig(t)
+	f := request()
+	f.Set("redirect_uri", "http://127.0.0.1:5555/cb")
+	_, _, body := g.get(g.url + "/authorize?" + f.Encode())
+	for _, want := range []string{"http://127.0.0.1/callback", "the port may be any", "aguada issuer clients add"} {
+		if !strings.Contains(body, want) {
+			t.Errorf("the page lacks %q: %s", want, body)
+		}
+	}
+}
+
 // Any other mistake goes to the client, with its state and the issuer's name.
 func TestAuthorizeRefuses(t *testing.T) {
 	g := newRig(t)
@@ -165,6 +178,8 @@ func TestConsentPage(t *testing.T) {
 		"another port":      {"Sec-Fetch-Site": "same-site", "Origin": "http://127.0.0.1:1"},
 		"an old browser":    {"Origin": "http://evil.example"},
 		"a page of no name": {"Origin": "null"},
+		// A proxy that rewrites Host and adds nothing, as nginx does.
+		"a hidden proxy": {"Sec-Fetch-Site": "same-origin", "Origin": "https://dev.example"},
 	} {
 		if status := send(answer, header); status != http.StatusForbidden {
 			t.Errorf("%s: %d", name, status)
@@ -272,6 +287,30 @@ func TestAuthorizeIsForPeople(t *testing.T) {
 	}
 }
 
+// A foreign page that loads thousands of consent pages into hidden frames does
+// not push out the one that a person is reading.
+func TestFramesPushNothingOut(t *testing.T) {
+	g := newRig(t)
+	_, _, page := g.get(g.url + "/authorize?" + request().Encode())
+	for range state.MaxRequests + 1 {
+		req, _ := http.NewRequest(http.MethodGet, g.url+"/authorize?"+request().Encode(), nil)
+		req.Header.Set("Sec-Fetch-Mode", "navigate")
+		req.Header.Set("Sec-Fetch-Dest", "iframe")
+		res, err := g.http.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if status, _, _ := read(t, res); status != http.StatusBadRequest {
+			t.Fatalf("a frame is answered %d", status)
+		}
+	}
+	answer := allowed("alice", "api:read")
+	answer.Set("transaction", hidden.FindStringSubmatch(page)[1])
+	if got := g.sent(answer); got.Get("code") == "" {
+		t.Errorf("the person's own answer: %v", got)
+	}
+}
+
 // A request may be sent as a form, too (OpenID Connect Core 1.0, 3.1.2.1).
 func TestAuthorizeByForm(t *testing.T) {
 	g := newRig(t)
@@ -322,6 +361,9 @@ func TestLoopbackOnly(t *testing.T) {
 		"unknown caller":     {func(r *http.Request) { r.RemoteAddr = "@" }, http.StatusForbidden},
 		"proxy":              {func(r *http.Request) { r.Header.Set("X-Forwarded-For", "127.0.0.1") }, http.StatusForbidden},
 		"other proxy":        {func(r *http.Request) { r.Header.Set("Forwarded", "for=127.0.0.1") }, http.StatusForbidden},
+		"proxy's protocol":   {func(r *http.Request) { r.Header.Set("X-Forwarded-Proto", "https") }, http.StatusForbidden},
+		"caching proxy":      {func(r *http.Request) { r.Header.Set("Via", "1.1 proxy") }, http.StatusForbidden},
+		"tunnel":             {func(r *http.Request) { r.Header.Set("CF-Connecting-IP", "192.0.2.1") }, http.StatusForbidden},
 	} {
 		for _, path := range []string{"/", "/jwks.json", "/.well-known/openid-configuration"} {
 			r := httptest.NewRequest(http.MethodGet, "http://127.0.0.1:9096"+path, nil)

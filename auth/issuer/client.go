@@ -3,6 +3,7 @@ package issuer
 import (
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
@@ -20,13 +21,39 @@ func (i *Issuer) client(tx *state.Tx, id string) (state.Client, error) {
 	if errors.Is(err, state.ErrNotFound) {
 		return c, errClient
 	}
-	// An id token's aud is its client: it must never pass for an access
-	// token. A client's own access tokens have its id as sub, which must
-	// never pass for a user (RFC 9068, 5).
-	if _, user := i.user(id); err == nil && (user || slices.Contains(i.cfg.Audience, id)) {
+	if err == nil && i.cfg.taken(id) {
 		return c, &refusal{http.StatusUnauthorized, invalidClient, "the client is named like a user or an audience; choose another id"}
 	}
 	return c, err
+}
+
+// taken reports whether no client may have an id. An id token's aud is its
+// client: it must never pass for an access token. A client's own access tokens
+// have its id as sub, which must never pass for a user (RFC 9068, 5).
+func (c *Config) taken(id string) bool {
+	return slices.Contains(c.Audience, id) || slices.ContainsFunc(c.users(), func(u User) bool { return u.Subject == id })
+}
+
+func (c *Config) users() []User {
+	if len(c.Users) == 0 {
+		return DefaultUsers()
+	}
+	return c.Users
+}
+
+// CheckClient reports why an issuer with these settings would refuse a client
+// that is valid in itself, or some of its scopes.
+func (c *Config) CheckClient(client state.Client) error {
+	var errs []error
+	if c.taken(client.ID) {
+		errs = append(errs, fmt.Errorf("client %s: a user or an audience has that name; choose another id", client.ID))
+	}
+	for _, name := range client.Scopes {
+		if !slices.ContainsFunc(c.Scopes, func(s Scope) bool { return s.Name == name }) {
+			errs = append(errs, fmt.Errorf("client %s: no security scheme of the design declares the scope %q", client.ID, name))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // authenticate returns the client that makes a request: by client_secret_basic,

@@ -18,6 +18,7 @@ import (
 	"github.com/aguada-dev/aguada/auth/issuer"
 	"github.com/aguada-dev/aguada/auth/issuer/state"
 	"github.com/aguada-dev/aguada/auth/jwt"
+	"github.com/aguada-dev/aguada/policy"
 )
 
 func base64URL(s string) ([]byte, error) { return base64.RawURLEncoding.DecodeString(s) }
@@ -185,6 +186,24 @@ func TestFlowThatClashes(t *testing.T) {
 		if _, err := issuer.New(g.state, cfg); err == nil || !strings.Contains(err.Error(), "another endpoint") {
 			t.Errorf("%s: %v", bad, err)
 		}
+	}
+	// These answer to the same methods as what they would hide.
+	for path, flow := range map[string]policy.Flow{
+		"/":          {AuthorizationURL: "https://id.example/"},
+		"/style.css": {AuthorizationURL: "/style.css"},
+		"/revoke":    {TokenURL: "/revoke"},
+		"/same":      {AuthorizationURL: "/same", TokenURL: "/same"},
+	} {
+		cfg := config(g.url, g.log)
+		cfg.Flows = []policy.Flow{flow}
+		if _, err := issuer.New(g.state, cfg); err == nil || !strings.Contains(err.Error(), "another endpoint") {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+	cfg := config(g.url, g.log)
+	cfg.Flows = []policy.Flow{{AuthorizationURL: "/authorize", TokenURL: "/t"}, {AuthorizationURL: "/authorize", TokenURL: "/t", RefreshURL: "/token"}}
+	if _, err := issuer.New(g.state, cfg); err != nil {
+		t.Errorf("two flows that share their endpoints: %v", err)
 	}
 }
 

@@ -20,7 +20,7 @@
 // Never use it in production. Nobody types a password: whoever reaches it may
 // be any of its users. So it refuses every caller that is not on the same
 // machine, every Host but its own loopback address, and everything that a proxy
-// forwarded; [Listen] and [Serve] refuse every address but a loopback one. No
+// says it forwarded; [Listen] and [Serve] refuse every address but a loopback one. No
 // package that a service links imports this one, and a test keeps that so.
 //
 // It keeps no login sessions, knows no implicit or password grant, and never
@@ -28,6 +28,7 @@
 package issuer
 
 import (
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -81,6 +82,10 @@ type Config struct {
 	Flows []policy.Flow
 	// Users may be chosen on the consent page; DefaultUsers if empty.
 	Users []User
+	// Login is the public client as which the page /login gets a person a
+	// token to try; it must have registered URL/callback. Without it there is
+	// no such page.
+	Login string
 	// Logger is told of consents, tokens and misuse, never of a secret;
 	// slog.Default() if nil.
 	Logger *slog.Logger
@@ -110,6 +115,8 @@ type Issuer struct {
 	hosts  []string // values of Host that are answered
 	routes map[string]route
 	pages  *pages
+	// loginKey makes the code verifiers of the page /login.
+	loginKey []byte
 }
 
 var _ http.Handler = (*Issuer)(nil)
@@ -139,9 +146,7 @@ var scopeName = regexp.MustCompile(`^[\x21\x23-\x5b\x5d-\x7e]+$`)
 
 // New returns an issuer. The caller closes the state afterwards.
 func New(s *state.State, cfg Config) (*Issuer, error) {
-	if len(cfg.Users) == 0 {
-		cfg.Users = DefaultUsers()
-	}
+	cfg.Users = cfg.users()
 	hosts, err := cfg.check()
 	if err != nil {
 		return nil, fmt.Errorf("make issuer: %w", err)
@@ -149,7 +154,7 @@ func New(s *state.State, cfg Config) (*Issuer, error) {
 	if cfg.Service == "" {
 		cfg.Service = cfg.Audience[0]
 	}
-	i := &Issuer{cfg: cfg, state: s, log: cfg.Logger, hosts: hosts}
+	i := &Issuer{cfg: cfg, state: s, log: cfg.Logger, hosts: hosts, loginKey: []byte(rand.Text() + rand.Text())}
 	if i.log == nil {
 		i.log = slog.Default()
 	}
@@ -168,6 +173,9 @@ func New(s *state.State, cfg Config) (*Issuer, error) {
 		revokePath:     {post: i.answer(i.revoke), shared: true},
 		openIDPath:     {get: i.answer(i.metadata), shared: true},
 		oauthPath:      {get: i.answer(i.metadata), shared: true},
+	}
+	if cfg.Login != "" {
+		i.routes[loginPath], i.routes[loggedInPath] = route{get: i.login}, route{get: i.loggedIn}
 	}
 	if err := i.addFlows(); err != nil {
 		return nil, fmt.Errorf("make issuer: %w", err)
@@ -206,6 +214,7 @@ func (c *Config) check() (hosts []string, err error) {
 
 // addFlows mounts the endpoints at the design's paths.
 func (i *Issuer) addFlows() error {
+	added := map[string]string{}
 	add := func(address string, to string) error {
 		if address == "" {
 			return nil
@@ -215,14 +224,10 @@ func (i *Issuer) addFlows() error {
 			return fmt.Errorf("the design's %q is not a URL", address)
 		}
 		at := path.Clean("/" + u.Path)
-		if have, ok := i.routes[at]; ok {
-			want := i.routes[to]
-			if (have.get == nil) != (want.get == nil) || have.shared != want.shared {
-				return fmt.Errorf("the design's %q is the address of another endpoint", address)
-			}
-			return nil
+		if _, ok := i.routes[at]; ok && at != to && added[at] != to {
+			return fmt.Errorf("the design's %q is the address of another endpoint of the development issuer: give it a path of its own", address)
 		}
-		i.routes[at] = i.routes[to]
+		i.routes[at], added[at] = i.routes[to], to
 		return nil
 	}
 	var errs []error
@@ -277,6 +282,10 @@ func (i *Issuer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	handle(w, r)
 }
 
+// forwarded are headers by which proxies and tunnels give themselves away,
+// besides X-Forwarded-….
+var forwarded = []string{"Forwarded", "Via", "X-Real-Ip", "X-Client-Ip", "True-Client-Ip", "Cf-Connecting-Ip", "Cf-Ray"}
+
 // refuses returns why a request does not come from this machine, addressed to
 // this issuer.
 func (i *Issuer) refuses(r *http.Request) (status int, reason string) {
@@ -284,8 +293,8 @@ func (i *Issuer) refuses(r *http.Request) (status int, reason string) {
 	if err != nil || !remote.Addr().Unmap().IsLoopback() {
 		return http.StatusForbidden, "the caller is not on this machine"
 	}
-	for _, name := range []string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-Ip"} {
-		if len(r.Header.Values(name)) > 0 {
+	for name := range r.Header {
+		if strings.HasPrefix(name, "X-Forwarded-") || slices.Contains(forwarded, name) {
 			return http.StatusForbidden, "a proxy forwarded the request"
 		}
 	}

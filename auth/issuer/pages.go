@@ -19,8 +19,8 @@ var files embed.FS
 
 // pages are what a person sees.
 type pages struct {
-	home, consent, problem *template.Template
-	css                    []byte
+	home, consent, problem, token *template.Template
+	css                           []byte
 }
 
 func newPages() (*pages, error) {
@@ -29,7 +29,7 @@ func newPages() (*pages, error) {
 	if p.css, err = files.ReadFile("pages/style.css"); err != nil {
 		return nil, fmt.Errorf("read style: %w", err)
 	}
-	for name, to := range map[string]**template.Template{"home": &p.home, "consent": &p.consent, "problem": &p.problem} {
+	for name, to := range map[string]**template.Template{"home": &p.home, "consent": &p.consent, "problem": &p.problem, "token": &p.token} {
 		if *to, err = template.ParseFS(files, "pages/layout.html", "pages/"+name+".html"); err != nil {
 			return nil, fmt.Errorf("parse page: %w", err)
 		}
@@ -125,7 +125,12 @@ func (i *Issuer) home(w http.ResponseWriter, r *http.Request) {
 	link := func(name, path string) map[string]string {
 		return map[string]string{"Name": name, "URL": i.cfg.URL + path}
 	}
+	login := ""
+	if i.cfg.Login != "" {
+		login = loginPath
+	}
 	i.show(w, http.StatusOK, i.pages.home, "'none'", map[string]any{
+		"Login": login,
 		"Title": "Tokens for " + i.cfg.Service, "Clients": clients, "Keys": keys, "Signing": keys[0].ID, "Now": time.Now(), "Scopes": i.cfg.Scopes,
 		"Audience": i.cfg.Audience, "Users": i.cfg.Users, "CodeSeconds": int(CodeLifetime.Seconds()),
 		"AccessMinutes": int(AccessLifetime.Minutes()), "RefreshDays": int(RefreshLifetime.Hours() / 24),

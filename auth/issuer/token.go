@@ -1,6 +1,7 @@
 package issuer
 
 import (
+	"context"
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
@@ -45,11 +46,20 @@ func (i *Issuer) token(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	made, err := i.exchange(r.Context(), f, func(tx *state.Tx) (state.Client, error) { return i.authenticate(tx, r, f) })
+	if err != nil {
+		return nil, err
+	}
+	return made, nil
+}
+
+// exchange gives a client tokens for what its form holds.
+func (i *Issuer) exchange(ctx context.Context, f url.Values, client func(*state.Tx) (state.Client, error)) (*tokens, error) {
 	var made *tokens
 	x := &exchange{Issuer: i, form: f, now: time.Now()}
-	err = i.state.Update(r.Context(), func(tx *state.Tx) (err error) {
+	err := i.state.Update(ctx, func(tx *state.Tx) (err error) {
 		x.tx = tx
-		if x.client, err = i.authenticate(tx, r, f); err != nil {
+		if x.client, err = client(tx); err != nil {
 			return err
 		}
 		if err := tx.Sweep(x.now); err != nil {
@@ -97,8 +107,9 @@ var errCode = refuse(invalidGrant, "the code is unknown, expired, used, or was g
 
 var verifier = regexp.MustCompile(`^[A-Za-z0-9._~-]{43,128}$`) // RFC 7636, 4.1
 
-// code exchanges an authorization code. Whatever its client gets wrong, the
-// code is used up; another client's attempt leaves it alone.
+// code exchanges an authorization code. A proof that is wrong uses the code up.
+// What cannot be a theft leaves it alone: another client's attempt, one without
+// a code verifier, and one that proves all but names a wrong audience.
 func (x *exchange) code() (*tokens, error) {
 	code := x.form.Get("code")
 	if code == "" || x.form.Get("code_verifier") == "" {

@@ -30,7 +30,11 @@ func (s *session) greet(took time.Duration) error {
 		line("authority", s.address.authority.AuthorityFile+"   (for clients to trust; it signs for localhost alone)")
 	}
 	if s.kit.MakesTokens() {
-		line("issuer", s.kit.IssuerURL()+"/")
+		text := s.kit.IssuerURL() + "/"
+		if s.issuer.Elsewhere() {
+			text += "   (run by the aguada that was started before; taken over when that one ends)"
+		}
+		line("issuer", text)
 	}
 	if text := s.credentials(); text != "" {
 		fmt.Fprintf(&b, "\nCredentials for development on this machine only (kept in %s):\n\n%s",
@@ -64,6 +68,7 @@ func (s *session) credentials() string {
 		line("API key", key)
 	}
 	if s.kit.MakesTokens() {
+		line("log in", s.kit.IssuerURL()+"/login   (choose a user in the browser, get a token)")
 		command := invocation() + " token"
 		if scopes := s.kit.Scopes(); len(scopes) > 0 {
 			command += " --scope " + curl.Quote(strings.Join(scopes, " "))

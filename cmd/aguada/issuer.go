@@ -36,7 +36,7 @@ loopback) or dev-machine (client credentials); others are added.`,
 		Example: `  aguada issuer --dir ./examples/orders
   aguada issuer clients add shop-app --redirect http://127.0.0.1/cb --dir ./examples/orders
   aguada issuer rotate-keys --dir ./examples/orders`,
-		Args: withoutArguments,
+		Args: knownCommand,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, _, release := stopOnSignal(cmd.Context())
 			defer release()
@@ -46,11 +46,9 @@ loopback) or dev-machine (client credentials); others are added.`,
 	cmd.PersistentFlags().StringVar(&a.dir, "dir", ".", "folder of the service")
 	cmd.Flags().StringVar(&addr, "addr", "", "loopback address to listen on, port 0 for any free one (default the last one, else "+issuing.DefaultAddr+")")
 	clients := &cobra.Command{
-		Use: "clients", Short: "List, add and remove the issuer's clients", Args: withoutArguments,
+		Use: "clients", Short: "List, add and remove the issuer's clients", Args: knownCommand,
 		Example: "  aguada issuer clients list",
-		RunE: func(*cobra.Command, []string) error {
-			return usageError{errors.New("a command is needed: list, add or remove")}
-		},
+		RunE:    func(cmd *cobra.Command, _ []string) error { return commandNeeded(cmd) },
 	}
 	clients.AddCommand(a.newList(), a.newAdd(), a.newRemove())
 	cmd.AddCommand(clients, a.newRotate())
@@ -104,7 +102,7 @@ func (a *issuers) serve(ctx context.Context, addr string) (err error) {
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
 	if s.Elsewhere() {
-		return fmt.Errorf("run issuer: that of this project runs already at %s", s.URL())
+		return fmt.Errorf("run issuer: that of this project runs already at %s; use that one, or end the process that runs it", s.URL())
 	}
 	_, kit, err := a.kit() // the address may be another one now
 	if err != nil {
@@ -262,12 +260,21 @@ secret (--secret, or --machine) has it printed once, alone on standard output.`,
 			if machine {
 				c.Grants = append(c.Grants, state.ClientCredentials)
 			}
+			if len(c.Grants) == 0 {
+				return usageError{errors.New("the client could do nothing: --redirect URI lets it log users in, --machine gives it tokens of its own")}
+			}
+			if builtIn(c.ID) {
+				return usageError{fmt.Errorf("client %s: every command makes it as it is; choose another id", c.ID)}
+			}
 			secret := ""
 			if confidential || machine {
 				secret = c.NewSecret()
 			}
 			if err := c.Validate(); err != nil {
 				return usageError{err}
+			}
+			if err := a.checkClient(c); err != nil {
+				return err
 			}
 			if err := a.update(cmd.Context(), func(tx *state.Tx) error { return tx.PutClient(c) }); err != nil {
 				return err
@@ -290,6 +297,25 @@ secret (--secret, or --machine) has it printed once, alone on standard output.`,
 	return cmd
 }
 
+// builtIn reports whether a client belongs to the kit.
+func builtIn(id string) bool { return id == development.Browser || id == development.Machine }
+
+// checkClient refuses a client that the issuer would refuse.
+func (a *issuers) checkClient(c state.Client) error {
+	_, k, err := a.kit()
+	if err != nil {
+		return err
+	}
+	cfg, err := k.Issuer(nil)
+	if err != nil {
+		return err
+	}
+	if err := cfg.CheckClient(c); err != nil {
+		return usageError{err}
+	}
+	return nil
+}
+
 func (a *issuers) newRemove() *cobra.Command {
 	return &cobra.Command{
 		Use: "remove ID", Short: "Remove a client and revoke its tokens", Args: oneID,
@@ -297,7 +323,10 @@ func (a *issuers) newRemove() *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			err := a.update(cmd.Context(), func(tx *state.Tx) error { return tx.DeleteClient(args[0]) })
 			if errors.Is(err, state.ErrNotFound) {
-				err = fmt.Errorf("remove client: there is no %q", args[0])
+				err = fmt.Errorf("remove client: there is no %q; aguada issuer clients list shows those that are", args[0])
+			}
+			if err == nil && builtIn(args[0]) {
+				a.out.Printf("the tokens of %s are revoked; the client itself comes back with the next command", args[0])
 			}
 			return err
 		},

@@ -79,21 +79,10 @@ A service is a folder with a go.mod, a design package in design/ and one main
 package below cmd/.`,
 		Example: `  aguada run ./examples/orders
   aguada token --scope "api:read api:write" ./examples/orders`,
-		SilenceErrors: true,
-		SilenceUsage:  true,
-		Args: func(cmd *cobra.Command, args []string) error {
-			if len(args) == 0 {
-				return nil
-			}
-			text := "unknown command " + args[0]
-			if close := cmd.SuggestionsFor(args[0]); len(close) > 0 {
-				text += "; did you mean " + strings.Join(close, " or ") + "?"
-			}
-			return usageError{errors.New(text)}
-		},
-		RunE: func(*cobra.Command, []string) error {
-			return usageError{errors.New("a command is needed: gen, issuer, run, token or version")}
-		},
+		SilenceErrors:     true,
+		SilenceUsage:      true,
+		Args:              knownCommand,
+		RunE:              func(cmd *cobra.Command, _ []string) error { return commandNeeded(cmd) },
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
 	}
 	root.SuggestionsMinimumDistance = 2
@@ -101,6 +90,30 @@ package below cmd/.`,
 	root.AddCommand(newGen(out, stdout), newIssuer(out, stdout), newRun(out, stdout), newToken(out, stdout), newKeys(out, stdout), newVersion(stdout))
 	root.AddCommand(newUsers(out, stdout))
 	return root
+}
+
+// knownCommand refuses the name of a command that a group of commands lacks.
+func knownCommand(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	text := "unknown command " + args[0]
+	if close := cmd.SuggestionsFor(args[0]); len(close) > 0 {
+		text += "; did you mean " + strings.Join(close, " or ") + "?"
+	}
+	return usageError{errors.New(text)}
+}
+
+// commandNeeded is the error of a group of commands that is called alone.
+func commandNeeded(cmd *cobra.Command) error {
+	var names []string
+	for _, c := range cmd.Commands() {
+		if c.IsAvailableCommand() && c.Name() != "help" {
+			names = append(names, c.Name())
+		}
+	}
+	last := len(names) - 1
+	return usageError{errors.New("a command is needed: " + strings.Join(names[:last], ", ") + " or " + names[last])}
 }
 
 // dirArgument accepts at most one argument, the service's folder.

@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"time"
 
+	"github.com/aguada-dev/aguada/auth/issuer/state"
 	"github.com/aguada-dev/aguada/cmd/aguada/internal/development"
 	"github.com/aguada-dev/aguada/cmd/aguada/internal/issuing"
 	"github.com/aguada-dev/aguada/cmd/aguada/internal/process"
@@ -39,8 +41,12 @@ func (s *session) run(ctx context.Context) error {
 	}
 	for {
 		var ended <-chan struct{}
+		var issuerEnded <-chan error
 		if s.child != nil {
 			ended = s.child.Done()
+		}
+		if s.issuer != nil {
+			issuerEnded = s.issuer.Done()
 		}
 		var err error
 		select {
@@ -51,6 +57,7 @@ func (s *session) run(ctx context.Context) error {
 			err = s.becameReady(err)
 		case <-ended:
 			err = s.died(ctx)
+		case err = <-issuerEnded:
 		case <-s.changes:
 			if s.changed() {
 				err = s.rebuild(ctx)
@@ -71,6 +78,11 @@ func (s *session) start(ctx context.Context) error {
 	contract, err := s.project.Contract()
 	if err != nil {
 		return err
+	}
+	if s.issuer != nil && errors.Is(s.issuer.Gone(), state.ErrGone) {
+		s.out.Printf("%s was deleted: credentials are made anew, and the former ones are void", shortPath(filepath.Join(s.project.Dir, development.StateDir)))
+		s.closeIssuer()
+		s.issuer, s.greeted = nil, false
 	}
 	if s.issuer == nil && development.NeedsIssuer(contract, s.lookup) {
 		if s.issuer, err = startIssuer(ctx, s.out, slog.LevelWarn, s.project.Dir, ""); err != nil {

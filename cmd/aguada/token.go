@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/aguada-dev/aguada/cmd/aguada/internal/curl"
 	"github.com/aguada-dev/aguada/cmd/aguada/internal/development"
 	"github.com/aguada-dev/aguada/cmd/aguada/internal/project"
 	"github.com/aguada-dev/aguada/cmd/aguada/internal/terminal"
@@ -122,6 +123,9 @@ func (t *tokens) find(dir string) (string, *policy.Contract, error) {
 	if !errors.Is(err, fs.ErrNotExist) {
 		return "", nil, err
 	}
+	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
+		return "", nil, fmt.Errorf("find service in %s: no such folder", dir)
+	}
 	if dir == "." {
 		if found := everRun(dir); len(found) == 1 {
 			t.out.Printf("the working folder is not a service; taking %s", found[0])
@@ -130,7 +134,7 @@ func (t *tokens) find(dir string) (string, *policy.Contract, error) {
 			return "", nil, usageError{fmt.Errorf("several services were run below the working folder; name one: %s", strings.Join(found, ", "))}
 		}
 	}
-	return "", nil, fmt.Errorf("find service in %s: no gen/production/contract.json; run: %s gen %s", dir, invocation(), dir)
+	return "", nil, fmt.Errorf("find service in %s: no gen/production/contract.json; where a service is, this makes it: %s gen %s", dir, invocation(), curl.Quote(dir))
 }
 
 // everRun returns the folders up to three levels below dir that hold the state of

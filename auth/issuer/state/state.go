@@ -25,7 +25,8 @@ import (
 	"os"
 	"time"
 
-	_ "modernc.org/sqlite" // the driver "sqlite"
+	"modernc.org/sqlite" // the driver "sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
 )
 
 //go:embed schema.sql
@@ -41,12 +42,17 @@ var (
 	// ErrUnusable is a file that this version of the package cannot use: it is
 	// broken, or another version made it. Nothing in it is worth keeping.
 	ErrUnusable = errors.New("not the state of this version's issuer")
+	// ErrGone is a file that was deleted or replaced since it was opened. Its
+	// keys must not sign: nobody else would know them.
+	ErrGone = errors.New("the issuer's file was deleted or replaced; stop, and start again")
 )
 
 // State is an open file. Several goroutines and several processes may use one
 // file at once.
 type State struct {
-	db *sql.DB
+	db   *sql.DB
+	file string
+	info os.FileInfo // of the file that was opened
 }
 
 // Open opens the file, making it where it is missing, readable by its owner
@@ -56,8 +62,10 @@ func Open(ctx context.Context, file string) (_ *State, err error) {
 	// SQLite would make it readable by everybody, and gives its log the
 	// permissions that the file has.
 	f, err := os.OpenFile(file, os.O_RDWR|os.O_CREATE, 0o600)
+	var info os.FileInfo
 	if err == nil {
-		err = errors.Join(f.Chmod(0o600), f.Close())
+		info, err = f.Stat()
+		err = errors.Join(err, f.Chmod(0o600), f.Close())
 	}
 	if err != nil {
 		return nil, fmt.Errorf("open issuer state: %w", err)
@@ -70,9 +78,9 @@ func Open(ctx context.Context, file string) (_ *State, err error) {
 		return nil, fmt.Errorf("open issuer state %s: %w", file, err)
 	}
 	db.SetMaxOpenConns(1)
-	s := &State{db: db}
+	s := &State{db: db, file: file, info: info}
 	if err := s.Update(ctx, func(tx *Tx) error { return tx.prepare() }); err != nil {
-		if ctx.Err() == nil {
+		if hopeless(err) {
 			err = fmt.Errorf("%w: %w", ErrUnusable, err)
 		}
 		return nil, fmt.Errorf("open issuer state %s: %w", file, errors.Join(err, db.Close()))
@@ -80,18 +88,58 @@ func Open(ctx context.Context, file string) (_ *State, err error) {
 	return s, nil
 }
 
+var errVersion = errors.New("another version")
+
+// hopeless reports whether an error is the file's own. One that is locked, on a
+// full disk or in a folder that is gone is good again later: nobody should be
+// told to delete it.
+func hopeless(err error) bool {
+	var e *sqlite.Error
+	if !errors.As(err, &e) {
+		return errors.Is(err, errVersion)
+	}
+	switch e.Code() & 0xff { // the rest tells more of the same
+	case sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_ERROR:
+		return true
+	}
+	return false
+}
+
 // Close closes the file.
 func (s *State) Close() error { return s.db.Close() }
 
+// Gone returns ErrGone, with the file's name, where it was deleted or replaced.
+func (s *State) Gone() error {
+	now, err := os.Stat(s.file)
+	if err == nil && os.SameFile(now, s.info) {
+		return nil
+	}
+	if err == nil || errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("%s: %w", s.file, ErrGone)
+	}
+	return fmt.Errorf("look at issuer state: %w", err)
+}
+
 // Update runs f alone: no other process reads or writes between its steps. All
-// of it is kept when f returns nil, and nothing otherwise. f must not call
-// Update.
+// of it is kept when f returns nil, and nothing otherwise, or where it panics.
+// f must not call Update. Nothing runs once the file is gone.
 func (s *State) Update(ctx context.Context, f func(*Tx) error) error {
+	if err := s.Gone(); err != nil {
+		return err
+	}
 	inner, err := s.db.BeginTx(ctx, nil)
 	if err != nil {
 		return fmt.Errorf("begin: %w", err)
 	}
-	if err := f(&Tx{ctx: ctx, tx: inner}); err != nil {
+	returned := false
+	defer func() {
+		if !returned { // the one connection must not stay taken
+			_ = inner.Rollback()
+		}
+	}()
+	err = f(&Tx{ctx: ctx, tx: inner})
+	returned = true
+	if err != nil {
 		return errors.Join(err, inner.Rollback())
 	}
 	if err := inner.Commit(); err != nil {
@@ -117,7 +165,7 @@ func (t *Tx) prepare() error {
 		return nil
 	case 0:
 	default:
-		return fmt.Errorf("version %d, not %d", found, version)
+		return fmt.Errorf("%w: %d, not %d", errVersion, found, version)
 	}
 	if err := t.exec(schema); err != nil {
 		return err

@@ -2,6 +2,7 @@ package state_test
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"os"
 	"path/filepath"
@@ -95,6 +96,85 @@ func TestOpenRefuses(t *testing.T) {
 	}
 	if _, err := state.Open(context.Background(), filepath.Join(dir, "none", "x.db")); err == nil {
 		t.Error("a missing folder was made")
+	}
+}
+
+// A file that somebody else holds for too long is no reason to delete it.
+func TestOpenLocked(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "x.db")
+	s := open(t, file)
+	update(t, s, func(*state.Tx) error {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		if other, err := state.Open(ctx, file); err == nil {
+			_ = other.Close()
+			t.Error("opened while another one writes")
+		} else if errors.Is(err, state.ErrUnusable) {
+			t.Errorf("a locked file is called unusable: %v", err)
+		}
+		return nil
+	})
+}
+
+// A file of another version, or of another program, is unusable.
+func TestOpenForeign(t *testing.T) {
+	for name, statement := range map[string]string{
+		"version": `PRAGMA user_version = 99`,
+		"program": `PRAGMA user_version = 0`, // its tables are in the way
+	} {
+		file := filepath.Join(t.TempDir(), "x.db")
+		_ = open(t, file).Close()
+		db, err := sql.Open("sqlite", file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := db.Exec(statement); err != nil {
+			t.Fatal(err)
+		}
+		_ = db.Close()
+		if _, err := state.Open(context.Background(), file); !errors.Is(err, state.ErrUnusable) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// Keys of a file that was deleted sign nothing: who opens the new one does not
+// know them.
+func TestDeletedFileSignsNothing(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("an open file cannot be deleted")
+	}
+	file := filepath.Join(t.TempDir(), "x.db")
+	s := open(t, file)
+	signer(t, s)
+	for _, change := range []func(){func() { _ = os.Remove(file) }, func() { open(t, file) }} {
+		change()
+		if err := s.Update(context.Background(), func(*state.Tx) error { return nil }); !errors.Is(err, state.ErrGone) || !strings.Contains(err.Error(), file) {
+			t.Errorf("a file that was deleted, then replaced: %v", err)
+		}
+	}
+}
+
+// A step that panics gives the file back.
+func TestUpdateSurvivesPanic(t *testing.T) {
+	s := open(t, filepath.Join(t.TempDir(), "x.db"))
+	func() {
+		defer func() { _ = recover() }()
+		_ = s.Update(context.Background(), func(tx *state.Tx) error {
+			_ = tx.SetSetting("a", "b")
+			panic("a fault")
+		})
+	}()
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	if err := s.Update(ctx, func(tx *state.Tx) error {
+		v, err := tx.Setting("a")
+		if v != "" {
+			t.Errorf("it kept %q", v)
+		}
+		return err
+	}); err != nil {
+		t.Fatal(err)
 	}
 }
 

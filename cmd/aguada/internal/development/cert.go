@@ -34,7 +34,8 @@ const (
 
 // Certificate is a project's TLS certificate for development, for localhost,
 // 127.0.0.1 and ::1 alone. The authority that signed it may be trusted by a
-// browser: it cannot vouch for any other name, and so is of no use to a thief.
+// browser: its name constraints (RFC 5280, 4.2.1.10) keep a thief from vouching
+// for any other name, wherever those of a root count, as with Go and OpenSSL.
 type Certificate struct {
 	// AuthorityFile is the authority's certificate, which clients need;
 	// CertFile and KeyFile are what the service needs. The paths are as

@@ -78,8 +78,11 @@ func (k *Kit) withIssuer(step func(context.Context, *state.State) error) (err er
 		return err
 	}
 	s, err := state.Open(ctx, file)
+	if errors.Is(err, state.ErrUnusable) {
+		return &CorruptError{File: file, Err: state.ErrUnusable}
+	}
 	if err != nil {
-		return &CorruptError{File: file, Err: reason(file, err)}
+		return err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
 	if err := step(ctx, s); err != nil {
@@ -94,7 +97,9 @@ func (k *Kit) Issuer(log *slog.Logger) (issuer.Config, error) {
 	if !k.MakesTokens() {
 		return issuer.Config{}, errors.New("run issuer: the environment names another one, or no method of the design takes a token")
 	}
-	return issuing.Settings(k.contract, k.url, k.audience(), log), nil
+	cfg := issuing.Settings(k.contract, k.url, k.audience(), log)
+	cfg.Login = Browser
+	return cfg, nil
 }
 
 // IssuerURL returns the name and address of the project's issuer.

@@ -12,7 +12,10 @@ package issuing
 
 import (
 	"context"
-	"encoding/json"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -87,13 +90,15 @@ type Server struct {
 	log   *slog.Logger
 	now   atomic.Pointer[issuer.Issuer]
 	stop  context.CancelFunc
-	ended chan error // nil where another process serves this project
+	ended chan error // closed at the end
+
+	elsewhere atomic.Bool // another process serves this project
 }
 
 // Start opens the state in a file and listens. Where the same project's issuer
-// runs in another process already, that one is used.
+// runs in another process already, that one is used, and replaced when it ends.
 func Start(ctx context.Context, file string, cfg Config) (_ *Server, err error) {
-	s := &Server{log: cfg.Logger, stop: func() {}}
+	s := &Server{log: cfg.Logger}
 	if s.log == nil {
 		s.log = slog.Default()
 	}
@@ -110,12 +115,20 @@ func Start(ctx context.Context, file string, cfg Config) (_ *Server, err error) 
 		return nil, err
 	}
 	if l == nil {
+		s.standBy(ctx)
 		return s, nil
 	}
+	s.serve(ctx, l)
+	return s, nil
+}
+
+func (s *Server) serve(ctx context.Context, l net.Listener) {
 	serving, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	s.stop, s.ended = cancel, make(chan error, 1)
-	go func() { s.ended <- issuer.Serve(serving, l, s, s.log) }()
-	return s, nil
+	go func() {
+		s.ended <- issuer.Serve(serving, l, s, s.log)
+		close(s.ended) // Close must not wait for what Done has given away
+	}()
 }
 
 // listen settles the address and remembers it. There is no listener where
@@ -158,17 +171,39 @@ func (s *Server) listen(ctx context.Context, addr string) (net.Listener, error) 
 	return l, nil
 }
 
-// serves reports whether the program at the address publishes the key with
-// which this project's issuer signs.
+// proofPath answers a challenge with what only a process that reads the same
+// state can know.
+const proofPath = "/.aguada/proof"
+
+// proof returns the answer to a challenge at an address. Whatever else is
+// published of an issuer, its keys' names included, another program could have
+// copied.
+func (s *Server) proof(ctx context.Context, url, challenge string) (answer string, err error) {
+	const setting = "proof"
+	var secret string
+	err = s.state.Update(ctx, func(tx *state.Tx) (err error) {
+		if secret, err = tx.Setting(setting); err == nil && secret == "" {
+			secret = rand.Text() + rand.Text()
+			err = tx.SetSetting(setting, secret)
+		}
+		return err
+	})
+	mac := hmac.New(sha256.New, []byte(secret))
+	mac.Write([]byte(url + "\n" + challenge))
+	return hex.EncodeToString(mac.Sum(nil)), err
+}
+
+// serves reports whether the program at the address is this project's issuer.
 func (s *Server) serves(ctx context.Context) (bool, error) {
-	var keys []state.Key
-	if err := s.state.Update(ctx, func(tx *state.Tx) (err error) { keys, err = tx.Keys(time.Now()); return err }); err != nil {
+	challenge := rand.Text()
+	want, err := s.proof(ctx, s.url, challenge)
+	if err != nil {
 		return false, err
 	}
 	const patience = 3 * time.Second
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url+"/jwks.json", nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url+proofPath+"?challenge="+challenge, nil)
 	if err != nil {
 		return false, err
 	}
@@ -178,32 +213,23 @@ func (s *Server) serves(ctx context.Context) (bool, error) {
 		return false, nil // whatever it is, it is no issuer
 	}
 	defer func() { _ = res.Body.Close() }()
-	const largest = 1 << 20
-	var set struct {
-		Keys []struct {
-			ID string `json:"kid"`
-		} `json:"keys"`
-	}
-	if json.NewDecoder(io.LimitReader(res.Body, largest)).Decode(&set) != nil {
-		return false, nil
-	}
-	for _, k := range set.Keys {
-		if slices.ContainsFunc(keys, func(ours state.Key) bool { return ours.ID == k.ID }) {
-			return true, nil
-		}
-	}
-	return false, nil
+	got, err := io.ReadAll(io.LimitReader(res.Body, int64(len(want))+1))
+	return err == nil && hmac.Equal(got, []byte(want)), nil
 }
 
 // URL returns the issuer's name, which is its address.
 func (s *Server) URL() string { return s.url }
 
 // Elsewhere reports whether another process serves the project.
-func (s *Server) Elsewhere() bool { return s.ended == nil }
+func (s *Server) Elsewhere() bool { return s.elsewhere.Load() }
 
 // Done returns a channel that receives the error of a server that ended by
-// itself; nil where another process serves.
+// itself.
 func (s *Server) Done() <-chan error { return s.ended }
+
+// Gone returns an error that is state.ErrGone where the issuer's file was
+// deleted or replaced, so that the issuer is of no use any more.
+func (s *Server) Gone() error { return s.state.Gone() }
 
 // Use puts settings in force from the next request on.
 func (s *Server) Use(cfg issuer.Config) error {
@@ -217,6 +243,15 @@ func (s *Server) Use(cfg issuer.Config) error {
 
 // ServeHTTP answers with the settings in force.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Path == proofPath {
+		answer, err := s.proof(r.Context(), s.url, r.URL.Query().Get("challenge"))
+		if err != nil {
+			http.Error(w, issuer.Warning+": no proof", http.StatusInternalServerError)
+			return
+		}
+		_, _ = io.WriteString(w, answer) // who asked has gone
+		return
+	}
 	i := s.now.Load()
 	if i == nil {
 		w.Header().Set("Retry-After", "1")
@@ -229,9 +264,5 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // Close stops serving and closes the state.
 func (s *Server) Close() error {
 	s.stop()
-	var err error
-	if s.ended != nil {
-		err = <-s.ended
-	}
-	return errors.Join(err, s.state.Close())
+	return errors.Join(<-s.ended, s.state.Close())
 }

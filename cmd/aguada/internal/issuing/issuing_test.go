@@ -2,17 +2,22 @@ package issuing_test
 
 import (
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/aguada-dev/aguada/auth/issuer"
+	"github.com/aguada-dev/aguada/auth/issuer/state"
 	"github.com/aguada-dev/aguada/cmd/aguada/internal/issuing"
 	"github.com/aguada-dev/aguada/policy"
 )
@@ -108,6 +113,127 @@ func TestStartFindsTheRunningOne(t *testing.T) {
 	}
 	if status(t, s.URL()+"/jwks.json") != http.StatusOK {
 		t.Error("the first one has ended")
+	}
+}
+
+// When the process that serves the project ends, the one that stands by serves:
+// nobody else gets the address that services trust.
+func TestStandBy(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "issuer.db")
+	first := start(t, file, "127.0.0.1:0")
+	second := start(t, file, "")
+	defer stop(t, second)
+	for _, s := range []*issuing.Server{first, second} {
+		if err := s.Use(issuer.Config{URL: first.URL(), Audience: []string{"shop"}, Logger: quiet()}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !second.Elsewhere() {
+		t.Fatal("both serve")
+	}
+	stop(t, first)
+	eventually(t, func() bool { return !second.Elsewhere() })
+	eventually(t, func() bool {
+		res, err := http.Get(first.URL() + "/jwks.json")
+		if err != nil {
+			return false
+		}
+		_ = res.Body.Close()
+		return res.StatusCode == http.StatusOK
+	})
+}
+
+// A stranger that was faster ends it.
+func TestStandByBehindAStranger(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "issuer.db")
+	first := start(t, file, "127.0.0.1:0")
+	second := start(t, file, "")
+	defer func() { _ = second.Close() }()
+	stop(t, first)
+	stranger, err := net.Listen("tcp", strings.TrimPrefix(first.URL(), "http://"))
+	if err != nil {
+		t.Skip(err)
+	}
+	defer func() { _ = stranger.Close() }()
+	go func() { _ = http.Serve(stranger, http.NotFoundHandler()) }()
+	if err := <-second.Done(); err == nil || !strings.Contains(err.Error(), "another program has its port") {
+		t.Errorf("behind a stranger: %v", err)
+	}
+}
+
+// eventually waits for what another goroutine does.
+func eventually(t *testing.T, condition func() bool) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	clock := time.NewTicker(10 * time.Millisecond)
+	defer clock.Stop()
+	for !condition() {
+		select {
+		case <-ctx.Done():
+			t.Fatal("it never happened")
+		case <-clock.C:
+		}
+	}
+}
+
+// A program that took the port and publishes what the project's issuer
+// published is not the project's issuer: it would sign what the service trusts.
+func TestStartTrustsNoCopy(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "issuer.db")
+	s := start(t, file, "127.0.0.1:0")
+	if err := s.Use(issuer.Config{URL: s.URL(), Audience: []string{"shop"}, Logger: quiet()}); err != nil {
+		t.Fatal(err)
+	}
+	answers := map[string][]byte{}
+	for _, path := range []string{"/jwks.json", "/.well-known/openid-configuration", "/.aguada/proof?challenge=once"} {
+		res, err := http.Get(s.URL() + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answers[strings.Split(path, "?")[0]], _ = io.ReadAll(res.Body)
+		_ = res.Body.Close()
+	}
+	first := s.URL()
+	stop(t, s)
+	taken, err := net.Listen("tcp", strings.TrimPrefix(first, "http://"))
+	if err != nil {
+		t.Skip(err)
+	}
+	defer func() { _ = taken.Close() }()
+	go func() {
+		_ = http.Serve(taken, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = w.Write(answers[r.URL.Path]) }))
+	}()
+	s = start(t, file, "")
+	defer stop(t, s)
+	if s.Elsewhere() || s.URL() == first {
+		t.Errorf("the thief at %s is trusted", first)
+	}
+}
+
+// Who deletes the file is told so, and gets no signature from keys that nobody
+// can look up.
+func TestGone(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("an open file cannot be deleted")
+	}
+	file := filepath.Join(t.TempDir(), "issuer.db")
+	s := start(t, file, "127.0.0.1:0")
+	defer stop(t, s)
+	if err := s.Use(issuer.Config{URL: s.URL(), Audience: []string{"shop"}, Logger: quiet()}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Gone(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(file); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Gone(); !errors.Is(err, state.ErrGone) {
+		t.Errorf("a deleted file: %v", err)
+	}
+	if got := status(t, s.URL()+"/jwks.json"); got != http.StatusInternalServerError {
+		t.Errorf("keys of a deleted file: %d", got)
 	}
 }
 
