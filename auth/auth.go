@@ -78,6 +78,11 @@ func NewContext(ctx context.Context, p *Principal) context.Context {
 type Credential struct {
 	Token              string
 	Username, Password string
+	// Stranger says that this client is not known to have presented the
+	// credential before, for verifiers that answer sooner for what they
+	// remember: whoever guesses would learn by that what is right. Package
+	// lockout sets it.
+	Stranger bool
 
 	unjudged bool // the form of Token is for the guard to judge
 }

@@ -16,7 +16,8 @@ const (
 	Late              Reason = "late"               // the credential is in a body that is not decoded yet
 	Malformed         Reason = "malformed"          // not in the form of the scheme
 	Duplicate         Reason = "duplicate"          // presented more than once
-	Unknown           Reason = "unknown"            // unknown user, key or key id, or wrong password
+	Unknown           Reason = "unknown"            // unknown user or API key, or wrong password
+	UnknownKey        Reason = "unknown_key"        // no key of the issuer has the token's key id: not seen yet, gone, or made up
 	Expired           Reason = "expired"            // no longer valid
 	NotYetValid       Reason = "not_yet_valid"      // nbf or iat lies in the future
 	BadSignature      Reason = "bad_signature"      // no key of the set made the signature

@@ -113,6 +113,7 @@ func list(v any, split bool) ([]string, bool) {
 // Errors of principal.
 var (
 	errInactive = auth.Refuse(auth.Unknown, "the issuer says that the token is not active")
+	errEnded    = auth.Refuse(auth.Expired, "the issuer says that the token is not active any more")
 	errExpired  = auth.Refuse(auth.Expired, "the token expired")
 	errOld      = auth.Refuse(auth.Expired, "the token is older than the maximum age")
 	errNoIssue  = auth.Refuse(auth.Malformed, "there is no iat, which a maximum age needs")

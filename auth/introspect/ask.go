@@ -29,12 +29,12 @@ func (v *Verifier) target() (string, error) {
 }
 
 // ask asks about a token, when its turn comes, and returns when it did.
-func (v *Verifier) ask(token string) (time.Time, *answer, error) {
+func (v *Verifier) ask(slots chan struct{}, token string) (time.Time, *answer, error) {
 	ctx, cancel := context.WithTimeout(v.ctx, v.cfg.Timeout)
 	defer cancel()
 	select {
-	case v.slots <- struct{}{}:
-		defer func() { <-v.slots }()
+	case slots <- struct{}{}:
+		defer func() { <-slots }()
 	case <-ctx.Done():
 		return time.Time{}, nil, errLate
 	}
@@ -58,7 +58,7 @@ func (v *Verifier) post(ctx context.Context, token string) (*answer, error) {
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	req.Header.Set("Accept", "application/json")
 	req.SetBasicAuth(url.QueryEscape(v.id()), url.QueryEscape(v.secret()))
-	res, err := v.client.Do(req)
+	res, err := endpoint.Do(v.client, req)
 	if err != nil {
 		return nil, err
 	}
@@ -75,27 +75,37 @@ func (v *Verifier) post(ctx context.Context, token string) (*answer, error) {
 	return parseAnswer(data)
 }
 
-// tell logs that asking began to fail, fails in another way, or works again.
+// tell notes how asking went, and logs that it began to fail, fails in another
+// way, or works again. Texts may differ each time, by a port if nothing else.
 func (v *Verifier) tell(err error) {
 	if v.ctx.Err() != nil {
 		return
 	}
-	now := ""
+	text := ""
 	if err != nil {
-		now = err.Error()
+		text = err.Error()
 	}
 	v.mu.Lock()
-	before := v.failure
-	v.failure = now
+	before, now := v.told, time.Now()
+	v.failure = text
+	quiet := text == before || (text != "" && !v.toldAt.IsZero() && now.Sub(v.toldAt) < tellAgain)
+	if !quiet {
+		v.told = text
+		if text != "" {
+			v.toldAt = now
+		}
+	}
 	v.mu.Unlock()
+	if quiet {
+		return
+	}
 	log := v.cfg.Logger
 	if log == nil {
 		log = slog.Default()
 	}
-	switch {
-	case now != "" && now != before:
-		log.Error("tokens cannot be introspected", "error", now)
-	case now == "" && before != "":
-		log.Info("tokens are introspected again")
+	if text != "" {
+		log.Error("tokens cannot be introspected", "error", text)
+		return
 	}
+	log.Info("tokens are introspected again")
 }

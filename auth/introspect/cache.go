@@ -27,8 +27,7 @@ func (c *cache[T]) find(id digest, now time.Time) (T, bool) {
 		e, ok = c.old[id]
 	}
 	if ok && !now.Before(e.until) {
-		delete(c.young, id)
-		delete(c.old, id)
+		c.forget(id)
 		e, ok = entry[T]{}, false
 	}
 	return e.value, ok
@@ -43,6 +42,12 @@ func (c *cache[T]) store(id digest, value T, until, now time.Time) {
 		c.young, c.old = map[digest]entry[T]{}, c.young
 	}
 	c.young[id] = entry[T]{value: value, until: until}
+	delete(c.old, id)
+}
+
+// forget removes a value.
+func (c *cache[T]) forget(id digest) {
+	delete(c.young, id)
 	delete(c.old, id)
 }
 

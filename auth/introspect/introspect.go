@@ -37,7 +37,9 @@ const (
 	maxKeep   = 30 * time.Second
 	maxRefuse = 5 * time.Second
 	maxLeeway = 5 * time.Minute
+	maxKnown  = time.Hour
 	queue     = 4 // waiting requests for each one under way
+	tellAgain = 10 * time.Second
 )
 
 // Config tunes a [Verifier]. Audience or AnyAudience is required.
@@ -62,18 +64,20 @@ type Config struct {
 	// Timeout bounds one request and its waiting for others; 5 s if 0.
 	Timeout time.Duration
 	// Requests is how many run at once; 32 if 0. Four times as many wait, and
-	// what comes beyond them is refused as unavailable.
+	// what comes beyond them is refused as unavailable. Tokens that were active
+	// within the last hour have as many for themselves, so that those who make
+	// up tokens hold up each other only.
 	Requests int
 	// Keep is how long an active token is remembered, though never past its
 	// exp; 30 s, which is the most, if 0, and not at all if negative. A token
 	// that is not active is remembered for a sixth of that.
 	Keep time.Duration
-	// Cache is how many active tokens are remembered at most, and how many
-	// others; 10,000 if 0, and 2 at least. The older half is forgotten when
-	// there are more.
+	// Cache is how many active tokens are remembered at most, how many others,
+	// and how many that were active; 10,000 if 0, and 2 at least. The older half
+	// is forgotten when there are more.
 	Cache int
-	// Logger is told when the endpoint fails and when it is back;
-	// slog.Default() if nil.
+	// Logger is told when the endpoint fails and when it is back, twice in 10 s
+	// at most; slog.Default() if nil.
 	Logger *slog.Logger
 	// Transport makes the requests; that of net/http, as the environment's
 	// proxy settings say, if nil.
@@ -91,13 +95,22 @@ type Verifier struct {
 	ctx                  context.Context // ends at Close
 	cancel               context.CancelFunc
 	work                 sync.WaitGroup
-	slots                chan struct{} // one for each request under way
 
-	mu      sync.Mutex // guards the rest
-	flights map[digest]*flight
-	active  *cache[*auth.Principal]
-	refused *cache[error]
-	failure string // the last that was logged; empty while all is well
+	mu          sync.Mutex // guards the rest
+	flights     map[digest]*flight
+	fresh, seen group // flights of tokens that were never active, and of those that were
+	active      *cache[*auth.Principal]
+	refused     *cache[error]
+	known       *cache[bool] // those that were active lately; false once they are not any more
+	failure     string       // the last; empty while all is well
+	told        string       // the last that was logged, unless the end of it was
+	toldAt      time.Time
+}
+
+// group is a set of flights, of which a bounded number is under way at once.
+type group struct {
+	slots chan struct{} // one for each request under way
+	n     int           // flights
 }
 
 var _ auth.Verifier = (*Verifier)(nil)
@@ -107,6 +120,7 @@ type digest = [sha256.Size]byte
 
 // flight is a request under way or waiting for its turn.
 type flight struct {
+	of   *group
 	done chan struct{}
 	p    *auth.Principal // set before done is closed
 	err  error
@@ -162,13 +176,14 @@ func start(address, clientID, clientSecret func() string, cfg Config) *Verifier 
 		cfg.Cache = 10_000
 	}
 	if cfg.Transport == nil {
-		cfg.Transport = endpoint.Transport(cfg.Requests)
+		cfg.Transport = endpoint.Transport(2 * cfg.Requests)
 	}
 	cfg.Audience, cfg.Issuers = slices.Clone(cfg.Audience), slices.Clone(cfg.Issuers)
 	v := &Verifier{
 		endpoint: address, id: clientID, secret: clientSecret, cfg: cfg,
-		client: endpoint.Client(cfg.Transport), slots: make(chan struct{}, cfg.Requests), flights: map[digest]*flight{},
-		active: newCache[*auth.Principal](cfg.Cache), refused: newCache[error](cfg.Cache),
+		client: endpoint.Client(cfg.Transport), flights: map[digest]*flight{},
+		fresh: group{slots: make(chan struct{}, cfg.Requests)}, seen: group{slots: make(chan struct{}, cfg.Requests)},
+		active: newCache[*auth.Principal](cfg.Cache), refused: newCache[error](cfg.Cache), known: newCache[bool](cfg.Cache),
 	}
 	v.ctx, v.cancel = context.WithCancel(context.Background())
 	return v
@@ -184,7 +199,9 @@ var (
 
 // Verify implements [auth.Verifier] by c's Token. The principal's Subject is
 // sub or else username, Issuer is iss, ClientID is client_id, CredentialID is
-// jti, Scopes are those of scope, and Claims is the whole answer. ExpiresAt is
+// jti, Scopes are those of scope, and Claims is the whole answer. A token that is
+// not active is [auth.Unknown], or [auth.Expired] if it was within the last
+// hour: then it is no guess. ExpiresAt is
 // the zero time where the answer has no exp: it is asked for again and again.
 func (v *Verifier) Verify(ctx context.Context, c auth.Credential) (*auth.Principal, error) {
 	if len(c.Token) > maxToken || !text.Visible(c.Token) {
@@ -219,11 +236,16 @@ func (v *Verifier) join(id digest, token string, now time.Time) (*flight, *auth.
 	if v.ctx.Err() != nil {
 		return nil, nil, errClosed
 	}
-	if len(v.flights) >= v.cfg.Requests*(1+queue) {
+	of := &v.fresh
+	if active, _ := v.known.find(id, now); active {
+		of = &v.seen
+	}
+	if of.n >= v.cfg.Requests*(1+queue) {
 		return nil, nil, errBusy
 	}
-	f := &flight{done: make(chan struct{})}
+	f := &flight{of: of, done: make(chan struct{})}
 	v.flights[id] = f
+	of.n++
 	v.work.Add(1)
 	go v.fly(id, f, token)
 	return f, nil, nil
@@ -232,7 +254,7 @@ func (v *Verifier) join(id digest, token string, now time.Time) (*flight, *auth.
 // fly asks about one token and keeps the answer.
 func (v *Verifier) fly(id digest, f *flight, token string) {
 	defer v.work.Done()
-	begun, a, err := v.ask(token)
+	begun, a, err := v.ask(f.of.slots, token)
 	now := time.Now()
 	var until time.Time
 	if err == nil {
@@ -242,9 +264,19 @@ func (v *Verifier) fly(id digest, f *flight, token string) {
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	defer close(f.done)
 	delete(v.flights, id)
-	close(f.done)
-	if v.cfg.Keep > 0 && err == nil { // since the question: what the issuer knew then
+	f.of.n--
+	if err != nil {
+		return
+	}
+	if _, was := v.known.find(id, now); was || f.err == nil {
+		if f.err == errInactive { //nolint:errorlint // a sentinel of this package, never wrapped
+			f.err = errEnded
+		}
+		v.known.store(id, f.err == nil, begun.Add(maxKnown), now)
+	}
+	if v.cfg.Keep > 0 { // since the question: what the issuer knew then
 		if latest := begun.Add(v.cfg.Keep); f.err == nil {
 			if until.IsZero() || latest.Before(until) {
 				until = latest

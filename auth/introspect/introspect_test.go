@@ -66,7 +66,11 @@ func (s *server) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	w := httptest.NewRecorder()
-	s.answer(w, r.PostForm.Get("token"))
+	if r.URL.String() == endpoint {
+		s.answer(w, r.PostForm.Get("token"))
+	} else { // where it was redirected to
+		_, _ = io.WriteString(w, active(nil))
+	}
 	return w.Result(), nil
 }
 
@@ -168,7 +172,11 @@ func TestIntrospection(t *testing.T) {
 
 func TestFailures(t *testing.T) {
 	status := func(code int) *server {
-		return &server{answer: func(w http.ResponseWriter, _ string) { w.WriteHeader(code); _, _ = io.WriteString(w, active(nil)) }}
+		return &server{answer: func(w http.ResponseWriter, _ string) {
+			w.Header().Set("Location", "https://evil.example/")
+			w.WriteHeader(code)
+			_, _ = io.WriteString(w, active(nil))
+		}}
 	}
 	for name, tt := range map[string]struct {
 		s   *server
@@ -177,6 +185,7 @@ func TestFailures(t *testing.T) {
 		"client refused":    {status(401), "status 401: the client id or the client secret is not accepted"},
 		"client may not":    {status(403), "status 403"},
 		"redirect":          {status(302), "status 302"},
+		"redirect as it is": {status(307), "status 307"},
 		"created":           {status(201), "status 201"},
 		"too many requests": {status(429), "status 429"},
 		"broken":            {status(500), "status 500"},
@@ -243,9 +252,9 @@ func TestRemembers(t *testing.T) {
 		time.Sleep(30*time.Second - 1)
 		expect("a", "ann", 1)
 		time.Sleep(time.Nanosecond)
-		expect("a", "!unknown", 2)
+		expect("a", "!expired", 2)
 		time.Sleep(5*time.Second - 1)
-		expect("a", "!unknown", 2)
+		expect("a", "!expired", 2)
 		time.Sleep(time.Nanosecond)
 		s.answer = always(active(object{"exp": time.Now().Unix() + 10}))
 		expect("a", "ann", 3)

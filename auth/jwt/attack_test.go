@@ -176,7 +176,7 @@ func TestAttackHeader(t *testing.T) {
 		"../../../../dev/null", "/etc/passwd", `C:\key`, "file:///dev/null", "https://evil.example/key", "ec' OR '1'='1", "ec\x00", "\x00", "", " ec",
 		"ec ", "EC", "ec\n", "*", "ec|cat /etc/passwd", "${jndi:ldap://evil.example}", strings.Repeat("k", 4<<10),
 	} {
-		attacks["key id "+kid[:min(len(kid), 30)]] = attack{headed(object{"kid": kid}), "!unknown", whyKeyID}
+		attacks["key id "+kid[:min(len(kid), 30)]] = attack{headed(object{"kid": kid}), "!unknown_key", whyKeyID}
 	}
 	attacks["key id of 10 KB"] = attack{headed(object{"kid": strings.Repeat("k", 10<<10)}), "!malformed", "the token is longer than 8 KiB"}
 	repel(t, v, attacks)
@@ -364,13 +364,13 @@ func TestAttackUnfitKeys(t *testing.T) {
 	}
 	attacks := map[string]attack{}
 	for _, kid := range []string{"encrypts", "signs", "no ops", "ops text", "ES384 only", "MAC", "p224", "k1"} {
-		attacks[kid] = attack{sign("ec", "ES256", object{"alg": "ES256", "kid": kid}, with(nil)), "!unknown", whyKeyID}
+		attacks[kid] = attack{sign("ec", "ES256", object{"alg": "ES256", "kid": kid}, with(nil)), "!unknown_key", whyKeyID}
 	}
 	attacks["alg of the key"] = attack{sign("rsa", "RS256", object{"alg": "RS256", "kid": "PS256 only"}, with(nil)), "!wrong_algorithm", "the algorithm does not fit the key"}
-	attacks["e=1"] = attack{sign("rsa", "RS256", object{"alg": "RS256", "kid": "e=1"}, with(nil)), "!unknown", whyKeyID}
+	attacks["e=1"] = attack{sign("rsa", "RS256", object{"alg": "RS256", "kid": "e=1"}, with(nil)), "!unknown_key", whyKeyID}
 	keys["weak"] = weak
 	defer delete(keys, "weak")
-	attacks["weak"] = attack{sign("weak", "RS256", object{"alg": "RS256", "kid": "weak"}, with(nil)), "!unknown", whyKeyID}
+	attacks["weak"] = attack{sign("weak", "RS256", object{"alg": "RS256", "kid": "weak"}, with(nil)), "!unknown_key", whyKeyID}
 	repel(t, v, attacks)
 	if got := verify(v, sign("rsa", "PS256", object{"alg": "PS256", "kid": "PS256 only"}, with(nil))); got != "ann" {
 		t.Errorf("the algorithm that the key is for: got %q", got)

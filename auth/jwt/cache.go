@@ -35,22 +35,29 @@ func (v *verified) good(set *keySet, now time.Time) bool {
 
 // cache remembers verified tokens by their digest. It holds no token but those
 // of the index.
+//
+// It has two generations. When the young one is full it becomes the old one,
+// which is forgotten whole: a map that loses as many entries as it gains, one by
+// one, grows all the same, slowly and without end.
 type cache struct {
-	most   int
-	mu     sync.RWMutex
-	m      map[digest]*verified
-	latest index
+	most       int // of both generations; none if negative
+	mu         sync.RWMutex
+	young, old map[digest]*verified
+	latest     index
 }
 
 func newCache(most int) *cache {
-	return &cache{most: most, m: map[digest]*verified{}, latest: newIndex(most)}
+	return &cache{most: most, young: map[digest]*verified{}, latest: newIndex(most)}
 }
 
 // find returns a remembered token, or nil.
 func (c *cache) find(id digest) *verified {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
-	return c.m[id]
+	if v := c.young[id]; v != nil {
+		return v
+	}
+	return c.old[id]
 }
 
 // recall returns a token of the index, or nil.
@@ -64,38 +71,23 @@ func (c *cache) forget(token string, id digest, v *verified) {
 	c.latest.remove(token, v)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.m[id] == v {
-		delete(c.m, id)
+	for _, m := range [2]map[digest]*verified{c.young, c.old} {
+		if m[id] == v {
+			delete(m, id)
+		}
 	}
 }
 
-// sample is how many entries are looked at, when the cache is full, for ones
-// that expired.
-const sample = 8
-
-// store remembers a token. A full cache forgets expired tokens, or else any.
-func (c *cache) store(id digest, v *verified, now time.Time) {
+// store remembers a token.
+func (c *cache) store(id digest, v *verified) {
 	if c.most < 0 {
 		return
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if len(c.m) >= c.most {
-		var last digest
-		seen, gone := 0, false
-		for old, e := range c.m {
-			last = old
-			if !now.Before(e.until) {
-				delete(c.m, old)
-				gone = true
-			}
-			if seen++; seen == sample {
-				break
-			}
-		}
-		if !gone {
-			delete(c.m, last)
-		}
+	if len(c.young) >= max(c.most/2, 1) {
+		c.young, c.old = map[digest]*verified{}, c.young
 	}
-	c.m[id] = v
+	c.young[id] = v
+	delete(c.old, id)
 }

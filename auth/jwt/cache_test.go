@@ -56,17 +56,17 @@ func TestCacheDropsKey(t *testing.T) {
 	}
 	expect("ann")
 	write(t, path, set(t, "rsa"))
-	expect("!unknown")
+	expect("!unknown_key")
 	write(t, path, set(t, "rsa", "ec"))
 	expect("ann")
 	write(t, path, strings.Replace(set(t, "ec"), `"kid":"ec"`, `"kid":"new"`, 1)) // same key, another id
-	expect("!unknown")
+	expect("!unknown_key")
 	write(t, path, set(t, "ec"))
 	expect("ann")
 	write(t, path, "{")
 	expect("ann")
 	write(t, path, `{"keys":[]}`)
-	expect("!unknown")
+	expect("!unknown_key")
 }
 
 func TestCacheIsBounded(t *testing.T) {

@@ -118,7 +118,7 @@ func TestDiscovery(t *testing.T) {
 		s.say(realmKeys, http.NotFound)
 		s.say(realmKeys2, text(set(t, "other")))
 		time.Sleep(12 * time.Minute)
-		if got := [2]string{verify(v, token("other")), verify(v, token("ec"))}; got != [2]string{"ann", "!unknown"} {
+		if got := [2]string{verify(v, token("other")), verify(v, token("ec"))}; got != [2]string{"ann", "!unknown_key"} {
 			t.Errorf("after the keys moved: got %q", got)
 		}
 		if got := ks.IntrospectionEndpoint(); got != "" {

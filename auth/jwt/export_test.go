@@ -1,6 +1,7 @@
 package jwt
 
 import (
+	"strconv"
 	"time"
 
 	"github.com/aguada-dev/aguada/auth"
@@ -10,7 +11,7 @@ import (
 func CacheLen(v *Verifier) int {
 	v.cache.mu.RLock()
 	defer v.cache.mu.RUnlock()
-	return len(v.cache.m)
+	return len(v.cache.young) + len(v.cache.old)
 }
 
 // ParseSet reads a key set and returns how many keys are used and skipped.
@@ -43,4 +44,12 @@ func Header(part string) (alg, kid string, named bool, err error) {
 // Judge judges claims whose signature and issuer are right.
 func Judge(v *Verifier, issuer string, claims map[string]any, now time.Time) (*auth.Principal, time.Time, error) {
 	return v.principal(v.issuers[issuer], claims, now)
+}
+
+// Churn has a verifier remember one token after the other.
+func Churn(v *Verifier, from, to int) {
+	for i := from; i < to; i++ {
+		id := sum(strconv.Itoa(i))
+		v.cache.store(id, &verified{key: id})
+	}
 }

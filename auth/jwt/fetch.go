@@ -15,6 +15,7 @@ import (
 
 	"github.com/aguada-dev/aguada/auth"
 	"github.com/aguada-dev/aguada/auth/internal/endpoint"
+	"github.com/aguada-dev/aguada/auth/internal/text"
 )
 
 // Backoff after a failed fetch, from the first to any later one.
@@ -22,6 +23,11 @@ const (
 	firstRetry = time.Second
 	lastRetry  = time.Minute
 )
+
+// maxWaiting is how many calls wait for a fetch.
+const maxWaiting = 256
+
+var errCrowd = auth.Refuse(auth.Unavailable, "too many calls wait for the key set")
 
 // soonest is how soon after a success a set is fetched again because its
 // answer said so.
@@ -40,6 +46,7 @@ type remote struct {
 	work   sync.WaitGroup
 
 	state   atomic.Pointer[state]
+	waiting atomic.Int32 // calls that wait for a fetch
 	mu      sync.Mutex
 	started time.Time     // when the last fetch began
 	flight  chan struct{} // closed when the fetch under way ends; nil if there is none
@@ -133,6 +140,19 @@ func (r *remote) request(token bool) <-chan struct{} {
 	r.work.Add(1)
 	go r.fly(done)
 	return done
+}
+
+// await lets a call wait for a fetch, if there is one. Only so many do: tokens
+// that nobody issued shall not hold more while an issuer is slow.
+func (r *remote) await(ctx context.Context, done <-chan struct{}) error {
+	if done == nil {
+		return nil
+	}
+	defer r.waiting.Add(-1)
+	if r.waiting.Add(1) > maxWaiting {
+		return errCrowd
+	}
+	return r.wait(ctx, done)
 }
 
 // wait waits for a fetch, if there is one. It fails when the caller goes first.
@@ -233,13 +253,13 @@ func get(ctx context.Context, client *http.Client, address, accept, etag string,
 	if etag != "" {
 		req.Header.Set("If-None-Match", etag)
 	}
-	res, err := client.Do(req)
+	res, err := endpoint.Do(client, req)
 	if err != nil {
 		return answer{}, err
 	}
 	defer func() { _ = res.Body.Close() }()
 	a := answer{status: res.StatusCode, etag: res.Header.Get("ETag"), keep: maxAge(res.Header)}
-	if len(a.etag) > 256 {
+	if len(a.etag) > 256 || !text.Visible(a.etag) { // it could not be sent back
 		a.etag = ""
 	}
 	if a.status == http.StatusOK {

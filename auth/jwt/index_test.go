@@ -96,7 +96,7 @@ func TestIndexForgets(t *testing.T) {
 	if got := recalled(v, token); got != "" {
 		t.Errorf("its key left: recalled %q", got)
 	}
-	if got := verify(v, token); got != "!unknown" {
+	if got := verify(v, token); got != "!unknown_key" {
 		t.Errorf("its key left: got %q", got)
 	}
 	off, _ := verifier(t, jwt.Config{Cache: -1}, "ec")

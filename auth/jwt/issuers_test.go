@@ -57,9 +57,9 @@ func TestIssuers(t *testing.T) {
 	for name, tt := range map[string]struct{ token, want string }{
 		"A":                         {by(issuer, "ec", "ec", nil), "ann"},
 		"B":                         {good, "ann"},
-		"A's key for B":             {by(issuerB, "ec", "ec", object{"aud": "orders-b"}), "!unknown"},
+		"A's key for B":             {by(issuerB, "ec", "ec", object{"aud": "orders-b"}), "!unknown_key"},
 		"A's key for B, B's key id": {by(issuerB, "ec", "other", object{"aud": "orders-b"}), "!bad_signature"},
-		"B's key for A":             {by(issuer, "other", "other", nil), "!unknown"},
+		"B's key for A":             {by(issuer, "other", "other", nil), "!unknown_key"},
 		"B's key for A, A's key id": {by(issuer, "other", "ec", nil), "!bad_signature"},
 		"B's key for A, no key id":  {sign("other", "ES256", object{"alg": "ES256"}, with(nil)), "!bad_signature"},
 		"A's audience from B":       {by(issuerB, "other", "other", nil), "!wrong_audience"},
@@ -78,7 +78,7 @@ func TestIssuers(t *testing.T) {
 		}
 	}
 	write(t, fileA, set(t, "ec384")) // A rotates; B's tokens stay remembered
-	if got := [2]string{verify(v, by(issuer, "ec", "ec", nil)), verify(v, good)}; got != [2]string{"!unknown", "ann"} {
+	if got := [2]string{verify(v, by(issuer, "ec", "ec", nil)), verify(v, good)}; got != [2]string{"!unknown_key", "ann"} {
 		t.Errorf("after A rotated: got %q", got)
 	}
 	write(t, fileA, set(t, "other")) // a key that B has does not keep A's
@@ -237,7 +237,7 @@ func TestBadTokensLeaveNothing(t *testing.T) {
 		case 0: // one that costs a verification
 			return parts[0] + "." + encode(with(object{"jti": fmt.Sprint(i)})) + "." + parts[2], "!bad_signature"
 		case 1:
-			return encode(object{"alg": "EdDSA", "kid": fmt.Sprint(i)}) + "." + parts[1] + "." + parts[2], "!unknown"
+			return encode(object{"alg": "EdDSA", "kid": fmt.Sprint(i)}) + "." + parts[1] + "." + parts[2], "!unknown_key"
 		case 2:
 			return encode(object{"alg": "EdDSA", "x": i}) + "." + foreign + "." + parts[2], "!wrong_issuer"
 		default:

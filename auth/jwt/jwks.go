@@ -14,6 +14,7 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 
+	"github.com/aguada-dev/aguada/auth/internal/endpoint"
 	"github.com/aguada-dev/aguada/auth/internal/object"
 )
 
@@ -139,7 +140,7 @@ func parseKey(jwk map[string]any) (*key, error) {
 	}
 	var parsed jose.JSONWebKey
 	if err := parsed.UnmarshalJSON(text); err != nil {
-		return nil, fmt.Errorf("it is not a key: %w", err)
+		return nil, fmt.Errorf("it is not a key: %w", endpoint.Brief(err))
 	}
 	k := &key{public: parsed.Key}
 	if k.algorithms, err = algorithms(parsed.Key); err != nil {

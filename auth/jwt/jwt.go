@@ -64,7 +64,8 @@ type Config struct {
 	// where exp lies later; iat is required then. There is no such bound if 0.
 	MaxAge time.Duration
 	// Cache is how many verified tokens are remembered; 10,000 if 0, none if
-	// negative.
+	// negative, and else 2 at least. The older half is forgotten when there are
+	// more.
 	Cache int
 }
 
@@ -167,8 +168,8 @@ var (
 	errKeyFit    = auth.Refuse(auth.WrongAlgorithm, "the algorithm does not fit the key")
 	errType      = auth.Refuse(auth.WrongType, "typ is not that of an access token")
 	errSignature = auth.Refuse(auth.BadSignature, "the signature does not verify")
-	errKeyID     = auth.Refuse(auth.Unknown, "no key of the set has the token's key id")
-	errNoKeyID   = auth.Refuse(auth.Unknown, "the token names no key id and the set does not have exactly one key that fits")
+	errKeyID     = auth.Refuse(auth.UnknownKey, "no key of the set has the token's key id")
+	errNoKeyID   = auth.Refuse(auth.UnknownKey, "the token names no key id and the set does not have exactly one key that fits")
 	errExpired   = auth.Refuse(auth.Expired, "the token expired")
 )
 
@@ -208,7 +209,7 @@ func (v *Verifier) Verify(ctx context.Context, c auth.Credential) (*auth.Princip
 		return nil, err
 	}
 	e := &verified{principal: p, from: from, key: k.id, until: until}
-	v.cache.store(id, e, now)
+	v.cache.store(id, e)
 	v.cache.index(c.Token, e)
 	return p, nil
 }

@@ -320,11 +320,11 @@ func TestNoKeyID(t *testing.T) {
 		t.Errorf("one key fits: got %q", got)
 	}
 	two, _ := verifier(t, jwt.Config{}, "ec", "other")
-	if got := verify(two, token); got != "!unknown" {
+	if got := verify(two, token); got != "!unknown_key" {
 		t.Errorf("two keys fit: got %q", got)
 	}
 	none, _ := verifier(t, jwt.Config{}, "rsa")
-	if got := verify(none, token); got != "!unknown" {
+	if got := verify(none, token); got != "!unknown_key" {
 		t.Errorf("no key fits: got %q", got)
 	}
 }

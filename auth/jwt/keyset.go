@@ -171,7 +171,7 @@ func (k *KeySet) current(ctx context.Context) (*keySet, error) {
 	if err == nil {
 		return s, nil
 	}
-	if err := k.remote.wait(ctx, k.remote.request(true)); err != nil {
+	if err := k.remote.await(ctx, k.remote.request(true)); err != nil {
 		return nil, err
 	}
 	if s, err = k.remote.usable(); err != nil {
@@ -200,7 +200,7 @@ func (k *KeySet) newer(ctx context.Context, s *keySet) (*keySet, error) {
 	if now, err := k.remote.usable(); err == nil && now != s {
 		return now, nil
 	}
-	if err := k.remote.wait(ctx, k.remote.request(true)); err != nil {
+	if err := k.remote.await(ctx, k.remote.request(true)); err != nil {
 		return nil, err
 	}
 	now, err := k.remote.usable()

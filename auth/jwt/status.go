@@ -5,6 +5,8 @@ import (
 	"io"
 	"os"
 	"time"
+
+	"github.com/aguada-dev/aguada/internal/reload"
 )
 
 // Status tells how a key set is doing.
@@ -62,6 +64,13 @@ func (k *KeySet) Status() Status {
 
 // judgeFile returns why a file is no key set.
 func judgeFile(path string) error {
+	info, err := os.Stat(path) // first: opening a pipe would wait for its writer
+	if err != nil {
+		return err
+	}
+	if !info.Mode().IsRegular() {
+		return reload.ErrIrregular
+	}
 	f, err := os.Open(path)
 	if err != nil {
 		return err

@@ -2,12 +2,12 @@
 //
 //	u, err := endpoint.Parse("https://issuer.example/introspect")
 //	...
-//	res, err := endpoint.Client(nil).Do(req)
+//	res, err := endpoint.Do(endpoint.Client(nil), req)
 //	...
 //	data, err := endpoint.Read(res.Body, 64<<10)
 //
 // It refuses what lets others speak in their place: plain HTTP off loopback,
-// redirects, and answers without end.
+// redirects, and answers without end. What they say does not fill our logs.
 package endpoint
 
 import (
@@ -17,12 +17,25 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
+	"unicode"
 )
 
-// Parse reads an address, which is https, or http on loopback, and has neither
-// a user nor a fragment. Its errors hold no part of the address.
+// Bounds.
+const (
+	maxAddress  = 2 << 10 // bytes
+	maxText     = 256     // bytes of an error
+	dialTimeout = 5 * time.Second
+)
+
+// Parse reads an address, which is https, or http on loopback, has neither a
+// user nor a fragment, and is no longer than 2 KiB. Its errors hold no part of
+// the address.
 func Parse(address string) (*url.URL, error) {
+	if len(address) > maxAddress {
+		return nil, fmt.Errorf("it is longer than %d bytes", maxAddress)
+	}
 	u, err := url.Parse(address)
 	if err != nil || u.Hostname() == "" || u.Opaque != "" {
 		return nil, errors.New("it is not an absolute URL")
@@ -39,10 +52,12 @@ func Parse(address string) (*url.URL, error) {
 }
 
 // Transport returns one that goes through the environment's proxy and keeps at
-// most the given number of connections open for later.
+// most the given number of connections open for later. Connecting ends after
+// 5 s: it goes on when its request is given up, which ends nothing else of it.
 func Transport(idle int) *http.Transport {
 	return &http.Transport{
 		Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true,
+		DialContext:  (&net.Dialer{Timeout: dialTimeout}).DialContext,
 		MaxIdleConns: idle, MaxIdleConnsPerHost: idle, IdleConnTimeout: time.Minute,
 		TLSHandshakeTimeout: 10 * time.Second, MaxResponseHeaderBytes: 64 << 10,
 	}
@@ -55,6 +70,39 @@ func Client(transport http.RoundTripper) *http.Client {
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 }
+
+// Do sends a request. The text of its error is brief.
+func Do(client *http.Client, req *http.Request) (*http.Response, error) {
+	res, err := client.Do(req) //nolint:gosec // to where the operator or its issuer says
+	if err != nil {
+		return nil, Brief(err)
+	}
+	return res, nil
+}
+
+// Brief returns an error like err with a text of one line and at most 256
+// bytes. That of net/http quotes answers and certificates, which are as long as
+// their server likes.
+func Brief(err error) error { return brief{err} }
+
+type brief struct{ error }
+
+// Error implements error.
+func (b brief) Error() string {
+	s := b.error.Error()
+	if len(s) > maxText {
+		s = s[:maxText-len("…")] + "…"
+	}
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return '?'
+		}
+		return r
+	}, strings.ToValidUTF8(s, "?"))
+}
+
+// Unwrap returns the error itself.
+func (b brief) Unwrap() error { return b.error }
 
 // Read reads the body of an answer. One that is larger than most bytes is an
 // error.
