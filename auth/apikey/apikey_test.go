@@ -1,7 +1,9 @@
 package apikey_test
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -248,6 +250,94 @@ func FuzzAPIKey(f *testing.F) {
 		p, err := k.Verify(t.Context(), auth.Credential{Token: s})
 		if (err == nil) != (s == key) || (p != nil) != (s == key) {
 			t.Errorf("%q: got %v, %v", s, p, err)
+		}
+	})
+}
+
+// A refusal names the key whose id is there, for logs and audit events, and
+// nothing that somebody made up.
+func TestRefusalsNameTheKey(t *testing.T) {
+	m := &apikey.Memory{}
+	good, _ := create(t, m, apikey.Request{})
+	revoked, r := create(t, m, apikey.Request{})
+	if _, err := apikey.NewRegistry(m, nil).Revoke(t.Context(), r.ID); err != nil {
+		t.Fatal(err)
+	}
+	id, err := apikey.ID(good)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, tt := range map[string]struct {
+		v            *apikey.Verifier
+		key, account string
+		want         string
+	}{
+		"revoked":          {replica(t, m, apikey.Config{}), revoked, r.ID, "!expired"},
+		"made up":          {replica(t, m, apikey.Config{}), madeUp(), "", "!unknown"},
+		"malformed":        {replica(t, m, apikey.Config{}), good[1:], "", "!malformed"},
+		"of another store": {replica(t, swapped(t, m, id), apikey.Config{}), good, id, "!unknown"},
+	} {
+		_, err := tt.v.Verify(t.Context(), auth.Credential{Token: tt.key})
+		e, ok := errors.AsType[*auth.Error](err)
+		if !ok || e.Account != tt.account || "!"+string(e.Reason) != tt.want {
+			t.Errorf("%s: got %v, account %q", name, err, e.Account)
+		}
+	}
+}
+
+// swapped is a store whose key of that id has another HMAC.
+func swapped(t *testing.T, m *apikey.Memory, id string) *apikey.Memory {
+	t.Helper()
+	r, err := m.Lookup(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.HMAC = strings.Repeat("0", len(r.HMAC))
+	other := &apikey.Memory{}
+	if err := other.Insert(t.Context(), r); err != nil {
+		t.Fatal(err)
+	}
+	return other
+}
+
+// late is a store that takes its time to tell what it read, whatever the context
+// says.
+type late struct {
+	*apikey.Memory
+	takes time.Duration
+}
+
+func (s late) Lookup(ctx context.Context, id string) (apikey.Record, error) {
+	r, err := s.Memory.Lookup(ctx, id)
+	time.Sleep(s.takes)
+	return r, err
+}
+
+// A key that ends while the store is asked for it has ended.
+func TestKeyEndsMeanwhile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := &apikey.Memory{}
+		key, _ := create(t, m, apikey.Request{ExpiresAt: time.Now().Add(time.Second)})
+		v := replica(t, late{m, 1500 * time.Millisecond}, apikey.Config{})
+		if got := verify(t, v, key); got != "!expired" {
+			t.Errorf("got %s, want !expired", got)
+		}
+	})
+}
+
+// What a store read long ago is nothing that a key is accepted by, though it
+// has only just said so.
+func TestLateAnswerIsNoAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := &apikey.Memory{}
+		key, r := create(t, m, apikey.Request{})
+		v := replica(t, late{m, apikey.Limit + time.Second}, apikey.Config{})
+		time.AfterFunc(time.Millisecond, func() { _, _ = apikey.NewRegistry(m, nil).Revoke(t.Context(), r.ID) })
+		if got := verify(t, v, key); got != "!unavailable" {
+			t.Errorf("got %s, want !unavailable", got)
+		}
+		if got := verify(t, v, key); got != "!unavailable" {
+			t.Errorf("again: got %s, want !unavailable", got)
 		}
 	})
 }

@@ -218,7 +218,11 @@ func (c *cache) lookup(id string) (r Record, err error) {
 			err = fmt.Errorf("the store panicked: %v", p)
 		}
 	}()
-	return c.store.Lookup(ctx, id)
+	r, err = c.store.Lookup(ctx, id)
+	if late := ctx.Err(); late != nil {
+		return Record{}, late // what it read may be as old as its answer is late
+	}
+	return r, err
 }
 
 func (c *cache) recovered() {

@@ -124,7 +124,8 @@ func logger(l *slog.Logger) *slog.Logger {
 //
 // A key that is not there or wrong is [auth.Unknown]; one that is expired,
 // revoked, or rotated and beyond its grace period is [auth.Expired], which only
-// who has the whole key learns.
+// who has the whole key learns. The errors of keys that are there name them as
+// Account.
 func (v *Verifier) Verify(ctx context.Context, c auth.Credential) (*auth.Principal, error) {
 	id, ok := keyID(c.Token)
 	if !ok {
@@ -137,22 +138,29 @@ func (v *Verifier) Verify(ctx context.Context, c auth.Credential) (*auth.Princip
 	}
 	p := v.peppers.by(k.pepper, now)
 	if p == nil {
-		return nil, errPepperOut
+		return nil, k.refuse(errPepperOut)
 	}
 	sum := p.digest.Text(c.Token)
 	if subtle.ConstantTimeCompare(sum[:], k.sum[:]) != 1 {
-		return nil, errWrong
+		return nil, k.refuse(errWrong)
 	}
 	if k.revoked {
-		return nil, errRevoked
+		return nil, k.refuse(errRevoked)
 	}
-	if end := k.principal.ExpiresAt; !end.IsZero() && !now.Before(end) {
-		return nil, errExpired
+	if end := k.principal.ExpiresAt; !end.IsZero() && !time.Now().Before(end) { // the store may have taken long
+		return nil, k.refuse(errExpired)
 	}
 	if k.entry != nil {
 		v.cache.mark(k.entry, now)
 	}
 	return k.principal, nil
+}
+
+// refuse returns the error with the id of the key.
+func (k *known) refuse(e *auth.Error) *auth.Error {
+	named := *e
+	named.Account = k.principal.CredentialID
+	return &named
 }
 
 func (v *Verifier) find(ctx context.Context, id string, now time.Time) (*known, error) {

@@ -9,7 +9,8 @@
 // once their user logs in. Nothing weaker than OWASP recommends is.
 //
 // What a flood of logins can take is bounded, in processor time, memory and
-// waiting calls; whoever was verified before is not held up by it. An account
+// waiting calls; whoever was verified before, from where he is, is not held up
+// by it. An account
 // whose password is guessed is slowed down, never locked.
 package basic
 
@@ -81,7 +82,11 @@ const recheck = 5 * time.Second
 //
 // Each wrong password holds up the further calls for the account, existing or not, for
 // 100 ms, doubled by each further one up to 2 s; one is forgotten every 10 s,
-// and all of them with a success. Remembered successes pass at once.
+// and all of them with a success. Remembered successes pass at once, but for
+// those of an [auth.Credential] Stranger, who waits as if his were wrong and is
+// only spared the hash: a right guess is as slow as a wrong one. Where nobody
+// says who is a stranger, a guesser who does not wait for an answer is slowed
+// down only for accounts that are not remembered.
 //
 // All calls together use the memory of Hashing hashes, three times that with what
 // is not collected yet (GOGC=100), and some KiB for each call that waits: by default
@@ -174,8 +179,10 @@ func (u *Users) Verify(ctx context.Context, c auth.Credential) (*auth.Principal,
 		return nil, errUserForm
 	}
 	key := u.digest.Pair(c.Username, c.Password)
-	if p, err := u.remembered(ctx, key, c.Username); p != nil || err != nil {
-		return p, err
+	if !c.Stranger {
+		if p, err := u.remembered(ctx, key, c.Username); p != nil || err != nil {
+			return p, err
+		}
 	}
 	account := u.digest.Text(c.Username)
 	if err := u.delays.wait(ctx, account, u.now()); err != nil {
@@ -195,6 +202,7 @@ func (u *Users) hash(ctx context.Context, c auth.Credential, key, account [sha25
 		return nil, "", "", err
 	}
 	defer u.turns.give()
+	ctx = context.WithoutCancel(ctx) // who hangs up now has guessed all the same
 	// A call that went before may have succeeded.
 	if p, err := u.remembered(ctx, key, c.Username); p != nil || err != nil {
 		return p, "", "", err
@@ -255,6 +263,9 @@ func (u *Users) lookup(ctx context.Context, name string) (hash string, ok bool, 
 		defer cancel()
 	}
 	hash, ok, err = u.store.Lookup(ctx, name)
+	if u.fresh > 0 && err == nil {
+		err = ctx.Err() // what it read may be as old as its answer is late
+	}
 	if err != nil {
 		return "", false, &auth.Error{Reason: auth.Unavailable, Err: fmt.Errorf("look up user: %w", err)}
 	}

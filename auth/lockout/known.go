@@ -2,60 +2,102 @@ package lockout
 
 import (
 	"hash/maphash"
+	"net/netip"
 
 	"github.com/aguada-dev/aguada/auth"
 )
 
-// The set of fingerprints: eight slots, one cache line, for each place. It is no
-// more than a hint, so that nothing needs to be in order.
+// The set of marks: eight slots, one cache line, for each place. It is no more
+// than a hint, so that nothing needs to be in order.
 const (
 	knownSlots = 1 << 16
 	knownWays  = 8
 )
 
-// Fingerprint returns a number that stands for a credential, in this Lockout
-// and nowhere else. It says nothing about the credential to whoever does not
-// know the seed, which is random and never leaves the process. A nil *Lockout
-// returns 0.
-func (l *Lockout) Fingerprint(c auth.Credential) uint64 {
-	if l == nil {
-		return 0
-	}
-	parts := [3]string{c.Token, c.Username, c.Password}
-	return max(maphash.Comparable(l.seed, parts), 1) // 0 is an empty slot
+// A mark has tagBits of its account's hash above those of its credential's.
+const (
+	tagBits    = 24
+	accountTag = (1<<tagBits - 1) << (64 - tagBits)
+)
+
+// mark stands for a credential as one client presents it, in this Lockout and
+// nowhere else. It says nothing about the credential to whoever does not know
+// the seed, which is random and never leaves the process.
+type mark struct {
+	place uint64 // of the client's account: where it is kept
+	bits  uint64 // of the account and the credential; 0 is none
 }
 
-// Known reports whether a fingerprint is remembered, so that its credential was good
-// once. It only skips the lock-out: the credential must be verified all the
-// same. Of several credentials of one call, all must be known: whoever has one
-// that is good would else guess the others.
-//
-// A wrong credential is taken for a known one with a chance of 8 in 2^64.
-func (l *Lockout) Known(fp uint64) bool {
-	if l == nil || fp == 0 {
-		return false
+// account is what a client claims to be to one guarded verifier: a user name, or
+// all of a token.
+type account struct {
+	client
+	guard           uint32
+	token, username string
+}
+
+func (l *Lockout) mark(guard uint32, addr netip.Addr, c auth.Credential) mark {
+	from, ok := clientOf(addr)
+	if !ok {
+		from = client{bits: 1 << 32} // all whose address is not known are one
 	}
-	at := fp % (knownSlots / knownWays) * knownWays
+	a := account{from, guard, c.Token, c.Username}
+	hash := maphash.Comparable(l.seed, a)
+	m := mark{place: hash % (knownSlots / knownWays) * knownWays, bits: hash}
+	if c.Username != "" || c.Password != "" {
+		whole := maphash.Comparable(l.seed, struct {
+			account
+			password string
+		}{a, c.Password})
+		m.bits = hash&accountTag | whole&^accountTag
+	}
+	m.bits = max(m.bits, 1)
+	return m
+}
+
+// knows reports whether the client presented this very credential before, and
+// it was good. It only skips the lock-out: the credential must be verified all
+// the same. Of several credentials of one call, all must be known: whoever has
+// one that is good would else guess the others.
+//
+// Whoever presents another password for a user whom the client is known as is
+// no longer known as that user. A client that is locked out could otherwise
+// find out passwords of those who share its address, by which of them is not
+// refused.
+//
+// A wrong token is taken for a known one with a chance of 1 in 2^48, and a wrong
+// password for that of a known user of the same client with one of 1 in 2^40.
+func (l *Lockout) knows(m mark) bool {
 	for i := range uint64(knownWays) {
-		if l.known[at+i].Load() == fp {
+		slot := &l.known[m.place+i]
+		switch have := slot.Load(); {
+		case have == m.bits:
 			return true
+		case have != 0 && (have^m.bits)&accountTag == 0:
+			slot.CompareAndSwap(have, 0)
 		}
 	}
 	return false
 }
 
-// Remember remembers the fingerprint of a credential that was verified, until
-// others need the room: there is some for 65,536. It takes no lock and
-// allocates nothing.
-func (l *Lockout) Remember(fp uint64) {
-	if l == nil || fp == 0 || l.Known(fp) {
+// remember remembers a credential that was verified for this client, until
+// others need the room: there is some for 65,536. It takes no lock and allocates
+// nothing.
+func (l *Lockout) remember(m mark) {
+	if l.knows(m) {
 		return
 	}
-	at := fp % (knownSlots / knownWays) * knownWays
 	for i := range uint64(knownWays) {
-		if l.known[at+i].CompareAndSwap(0, fp) {
+		if l.known[m.place+i].CompareAndSwap(0, m.bits) {
 			return
 		}
 	}
-	l.known[at+uint64(l.turn.Add(1))%knownWays].Store(fp)
+	l.known[m.place+uint64(l.turn.Add(1))%knownWays].Store(m.bits)
+}
+
+// forget forgets a credential that is not good any more.
+func (l *Lockout) forget(m mark) {
+	for i := range uint64(knownWays) {
+		l.known[m.place+i].CompareAndSwap(m.bits, 0)
+	}
 }

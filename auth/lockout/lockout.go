@@ -4,13 +4,7 @@
 //
 //	l, err := lockout.New(lockout.Config{Failures: 10, Max: 15 * time.Minute})
 //	...
-//	if wait, blocked := l.Blocked(addr, now); blocked && !l.Known(l.Fingerprint(c)) {
-//		// 429 with Retry-After, nothing is verified
-//	}
-//	...
-//	if lockout.Counts(reason) {
-//		l.Failed(addr, now)
-//	} // else, of a success: l.Remember(l.Fingerprint(c))
+//	v = l.Guard(v, lockout.Guard{Client: clientAddr})
 //
 // A client is an IPv4 address or the /64 network of an IPv6 address, which is
 // what one customer gets. The address must be the client's own: behind a proxy
@@ -19,10 +13,11 @@
 //
 // A success never takes back what was counted: whoever owns one account could
 // otherwise guess the others without end. What keeps an address that many
-// people share usable is [Lockout.Known]: credentials that were verified
-// before pass while their address is locked.
+// people share usable is that credentials which were verified from it before
+// pass while it is locked. From elsewhere they do not, or the lock would
+// tell whoever guesses which of the refused passwords is right.
 //
-// The package refuses nothing by itself, and never replaces verification.
+// The package never replaces verification.
 package lockout
 
 import (
@@ -45,7 +40,7 @@ const (
 )
 
 // Entries is how many clients are followed at once; with the remembered
-// fingerprints, a Lockout takes 2.6 MiB whatever happens.
+// credentials, a Lockout takes 2.6 MiB whatever happens.
 const Entries = 1 << 16
 
 // Config tunes a [Lockout]. The zero value works.
@@ -65,7 +60,7 @@ type Config struct {
 }
 
 // Lockout knows who is locked out. It is safe for concurrent use. A nil
-// *Lockout locks nobody out, and knows nobody.
+// *Lockout locks nobody out.
 //
 // Memory is fixed. When more clients fail than there is room for, one that is
 // not locked out and has the fewest failures is given up; a lock is never, so
@@ -82,7 +77,8 @@ type Lockout struct {
 	horizon atomic.Int64
 	shards  [shards]shard
 	known   [knownSlots]atomic.Uint64
-	turn    atomic.Uint32 // chooses what fingerprint makes room
+	guards  atomic.Uint32 // how many verifiers are guarded
+	turn    atomic.Uint32 // chooses what mark makes room
 }
 
 // The table: the hash of a client chooses a shard and a bucket, in which its
@@ -114,7 +110,12 @@ type entry struct {
 	at    time.Duration // begin of the window; end of the last lock, while level is not 0
 }
 
-// New returns a Lockout. Negative settings are an error.
+// longest is how long any setting is at most: beyond the life of a process, and
+// far from where times overflow, which would lock nobody out.
+const longest = 50 * 365 * 24 * time.Hour
+
+// New returns a Lockout. Negative settings are an error, and those of more than
+// 50 years are taken as that.
 func New(cfg Config) (*Lockout, error) {
 	if cfg.Failures < 0 || cfg.Window < 0 || cfg.First < 0 || cfg.Max < 0 {
 		return nil, errors.New("make lock-out: a setting is negative")
@@ -134,15 +135,17 @@ func New(cfg Config) (*Lockout, error) {
 	if cfg.Max < cfg.First {
 		return nil, errors.New("make lock-out: the longest lock is shorter than the first")
 	}
+	cfg.Window, cfg.First, cfg.Max = min(cfg.Window, longest), min(cfg.First, longest), min(cfg.Max, longest)
 	return &Lockout{cfg: cfg, seed: maphash.MakeSeed(), start: time.Now()}, nil
 }
 
 // Counts reports whether a refusal for this reason is a guess. What is absent,
-// was good once, will be good later, lacks a scope or could not be judged is
-// none; any other reason is, those unknown here included.
+// was good once, will be good later, as a token of a key that was rotated in a
+// moment ago, lacks a scope or could not be judged is none; any other reason is,
+// those unknown here included.
 func Counts(r auth.Reason) bool {
 	switch r {
-	case auth.Missing, auth.Late, auth.Expired, auth.NotYetValid, auth.InsufficientScope, auth.Unavailable, auth.Locked:
+	case auth.Missing, auth.Late, auth.Expired, auth.NotYetValid, auth.UnknownKey, auth.InsufficientScope, auth.Unavailable, auth.Locked:
 		return false
 	}
 	return true
@@ -235,7 +238,7 @@ func (l *Lockout) Failed(addr netip.Addr, now time.Time) (locked bool) {
 		return false
 	}
 	e.count++
-	if e.level == 0 && e.count < uint32(l.cfg.Failures) {
+	if e.level == 0 && uint64(e.count) < uint64(l.cfg.Failures) {
 		return false
 	}
 	e.at = t + l.lock(e.level)

@@ -1,6 +1,7 @@
 package lockout_test
 
 import (
+	"math"
 	"net/netip"
 	"runtime"
 	"sync"
@@ -139,7 +140,7 @@ func TestClient(t *testing.T) {
 func TestCounts(t *testing.T) {
 	want := map[auth.Reason]bool{
 		auth.Missing: false, auth.Late: false, auth.Expired: false, auth.NotYetValid: false,
-		auth.InsufficientScope: false, auth.Unavailable: false,
+		auth.InsufficientScope: false, auth.Unavailable: false, auth.UnknownKey: false,
 		auth.Malformed: true, auth.Duplicate: true, auth.Unknown: true, auth.BadSignature: true, auth.WrongIssuer: true,
 		auth.WrongAudience: true, auth.WrongType: true, auth.WrongAlgorithm: true, "of another package": true,
 	}
@@ -163,13 +164,38 @@ func TestConfigRefused(t *testing.T) {
 	}
 }
 
+// Whoever means "for ever" gets that, not a time that overflows to none.
+func TestEndlessSettings(t *testing.T) {
+	for name, cfg := range map[string]lockout.Config{
+		"first":  {Failures: 2, First: math.MaxInt64},
+		"window": {Failures: 2, Window: math.MaxInt64},
+		"max":    {Failures: 2, Max: math.MaxInt64},
+		"all":    {Failures: 2, Window: math.MaxInt64, First: math.MaxInt64, Max: math.MaxInt64},
+	} {
+		l, a, now := open(t, cfg), addr("192.0.2.1"), time.Now()
+		l.Failed(a, now)
+		if !l.Failed(a, now.Add(time.Millisecond)) {
+			t.Errorf("%s: not locked", name)
+		}
+		if _, blocked := l.Blocked(a, now.Add(2*time.Millisecond)); !blocked {
+			t.Errorf("%s: not blocked", name)
+		}
+		now = now.Add(cfg.First/2 + 2*time.Second)
+		if locked := l.Failed(a, now); name == "max" && !locked {
+			t.Errorf("%s: forgiven at once", name)
+		}
+	}
+	if l := open(t, lockout.Config{Failures: math.MaxInt}); l.Failed(addr("192.0.2.1"), time.Now()) {
+		t.Error("locked by one failure of very many")
+	}
+}
+
 // A nil *Lockout is one that is switched off.
 func TestOff(t *testing.T) {
 	var l *lockout.Lockout
 	a, now := addr("192.0.2.1"), time.Now()
-	l.Remember(l.Fingerprint(auth.Credential{Token: "x"}))
-	if _, blocked := l.Blocked(a, now); l.Failed(a, now) || blocked || l.Known(1) {
-		t.Error("a nil Lockout locks or knows")
+	if _, blocked := l.Blocked(a, now); l.Failed(a, now) || blocked {
+		t.Error("a nil Lockout locks")
 	}
 }
 
@@ -262,7 +288,7 @@ func TestMillionClients(t *testing.T) {
 	}
 	for i := range 1_000_000 {
 		l.Failed(nth(i), now)
-		l.Remember(l.Fingerprint(auth.Credential{Token: nth(i).String()}))
+		l.Remember(nth(i), auth.Credential{Token: nth(i).String()})
 	}
 	runtime.GC()
 	runtime.ReadMemStats(&after)
@@ -322,9 +348,9 @@ func TestConcurrently(t *testing.T) {
 				}
 				l.Failed(nth(i*1000+n), now)
 				l.Blocked(addr("192.0.2.1"), now)
-				fp := l.Fingerprint(auth.Credential{Token: nth(n).String()})
-				l.Remember(fp)
-				if !l.Known(fp) {
+				c := auth.Credential{Token: nth(n).String()}
+				l.Remember(nth(i), c)
+				if !l.Known(nth(i), c) {
 					t.Error("forgotten with room left")
 				}
 			}
@@ -345,8 +371,8 @@ func TestNothingAllocates(t *testing.T) {
 			l.Blocked(a, now)
 			l.Failed(a, now)
 		}
-		l.Remember(l.Fingerprint(c))
-		l.Known(l.Fingerprint(c))
+		l.Remember(v6, c)
+		l.Known(v6, c)
 	}); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
@@ -379,9 +405,15 @@ func BenchmarkFailed(b *testing.B) {
 
 func BenchmarkKnown(b *testing.B) {
 	l := open(b, lockout.Config{})
-	c := auth.Credential{Token: "agd_abcdefghijklmnop_abcdefghijklmnopqrstuvwxyz2345671234567"}
-	l.Remember(l.Fingerprint(c))
-	for b.Loop() {
-		l.Known(l.Fingerprint(c))
+	for name, c := range map[string]auth.Credential{
+		"key":      {Token: "agd_abcdefghijklmnop_abcdefghijklmnopqrstuvwxyz2345671234567"},
+		"password": {Username: "ann", Password: "correct horse"},
+	} {
+		b.Run(name, func(b *testing.B) {
+			l.Remember(nth(1), c)
+			for b.Loop() {
+				l.Known(nth(1), c)
+			}
+		})
 	}
 }

@@ -2,6 +2,7 @@ package lockout
 
 import (
 	"context"
+	"errors"
 	"net/netip"
 	"time"
 
@@ -18,14 +19,17 @@ type Guard struct {
 }
 
 // Guard returns a verifier that asks v only for clients that are not locked
-// out, and for credentials that were verified before; others are refused as
-// [auth.Locked]. It counts the guesses among v's refusals. A nil *Lockout
-// returns v itself.
+// out, and for credentials that were verified for the same client before;
+// others are refused as [auth.Locked]. It counts the guesses among v's refusals,
+// and tells v which credentials come from a [auth.Credential] Stranger. What
+// comes of calls that were under way when the lock began is not told: many
+// guesses at once are no better than one after the other. A nil *Lockout returns
+// v itself.
 func (l *Lockout) Guard(v auth.Verifier, g Guard) auth.Verifier {
 	if l == nil {
 		return v
 	}
-	w := verifier{Verifier: v, lockout: l, guard: g}
+	w := verifier{Verifier: v, lockout: l, guard: g, id: l.guards.Add(1)}
 	if r, ok := v.(auth.Recaller); ok {
 		return struct {
 			verifier
@@ -39,31 +43,57 @@ type verifier struct {
 	auth.Verifier
 	lockout *Lockout
 	guard   Guard
+	id      uint32 // what is good for one verifier need not be for another
 }
 
 // Verify implements [auth.Verifier].
 func (v verifier) Verify(ctx context.Context, c auth.Credential) (*auth.Principal, error) {
-	l, now := v.lockout, time.Now()
-	fp := l.Fingerprint(c)
-	if l.locks(now) {
-		if wait, blocked := l.Blocked(v.guard.Client(ctx), now); blocked && !l.Known(fp) {
-			return nil, &auth.Error{Reason: auth.Locked, RetryAfter: wait}
+	l, addr := v.lockout, v.guard.Client(ctx)
+	m := l.mark(v.id, addr, c)
+	known := l.knows(m)
+	if !known {
+		if err := l.refusal(addr); err != nil {
+			return nil, err
 		}
+		c.Stranger = true
 	}
 	p, err := v.Verifier.Verify(ctx, c)
-	if err == nil {
-		l.Remember(fp)
-		return p, nil
+	if !known {
+		if err := l.refusal(addr); err != nil {
+			return nil, err // of success and failure alike
+		}
 	}
-	if e, ok := err.(*auth.Error); ok && e != nil && Counts(e.Reason) { //nolint:errorlint // as a Guard has it
-		v.failed(ctx)
+	switch {
+	case err == nil && p != nil:
+		if !known {
+			l.remember(m)
+		}
+	case guessed(err):
+		l.forget(m)
+		v.failed(ctx, addr)
 	}
-	return nil, err
+	return p, err
+}
+
+// refusal returns the error for a client that is locked out, or nil.
+func (l *Lockout) refusal(addr netip.Addr) error {
+	if wait, blocked := l.Blocked(addr, time.Now()); blocked {
+		return &auth.Error{Reason: auth.Locked, RetryAfter: wait}
+	}
+	return nil
+}
+
+// guessed reports whether a verifier's error refuses a guess, as an
+// [auth.Guard] understands it: that nothing was presented, or not yet, is not
+// for a verifier to say.
+func guessed(err error) bool {
+	e, ok := errors.AsType[*auth.Error](err)
+	return ok && e != nil && (Counts(e.Reason) || e.Reason == auth.Missing || e.Reason == auth.Late)
 }
 
 // failed counts a guess.
-func (v verifier) failed(ctx context.Context) {
-	addr, now := v.guard.Client(ctx), time.Now()
+func (v verifier) failed(ctx context.Context, addr netip.Addr) {
+	now := time.Now()
 	if !v.lockout.Failed(addr, now) || v.guard.Locked == nil {
 		return
 	}

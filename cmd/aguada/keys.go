@@ -269,6 +269,10 @@ func nothing(_ *cobra.Command, args []string) error {
 	return nil
 }
 
+// maxID is the longest id of a key. What is secret in a key, and the check after
+// it, is longer.
+const maxID = 32
+
 // idArgument accepts one id. Somebody may give the key itself, which must not
 // be repeated.
 func idArgument(_ *cobra.Command, args []string) error {
@@ -278,7 +282,7 @@ func idArgument(_ *cobra.Command, args []string) error {
 	if id, err := apikey.ID(args[0]); err == nil {
 		return usageError{fmt.Errorf("that is a key, and its id is %s. The shell's history may have it now: rotate it", id)}
 	}
-	if strings.Contains(args[0], "_") {
+	if len(args[0]) > maxID || strings.ContainsFunc(args[0], func(r rune) bool { return (r < 'a' || r > 'z') && (r < '0' || r > '9') }) {
 		return usageError{errors.New("that is not the id of a key")}
 	}
 	return nil

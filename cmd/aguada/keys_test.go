@@ -47,3 +47,22 @@ func TestParseExpiry(t *testing.T) {
 		}
 	}
 }
+
+// Whoever gives a key, or the secret part of one, instead of its id does not
+// find it in the messages, nor an escape sequence of the terminal.
+func TestIDArgumentIsNotRepeated(t *testing.T) {
+	key, r, err := apikey.Mint("0123456789abcdef", apikey.Request{Owner: "ann"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	secret := strings.TrimPrefix(key, apikey.Prefix+r.ID+"_")
+	for _, text := range []string{key, key[:len(key)-1], strings.ToUpper(key), secret, secret[1:], r.ID + "-" + secret, "\x1b[2J"} {
+		err := idArgument(nil, []string{text})
+		if err == nil || strings.Contains(err.Error(), text) || strings.Contains(err.Error(), secret[1:]) {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+	if err := idArgument(nil, []string{r.ID}); err != nil {
+		t.Error(err)
+	}
+}

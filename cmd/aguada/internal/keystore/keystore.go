@@ -196,6 +196,9 @@ func openSQLite(file string, create bool) (*sql.DB, error) {
 // openPostgres does not repeat the driver's errors about a URL: they quote what
 // they cannot read.
 func openPostgres(text string) (*sql.DB, string, error) {
+	if _, rest, _ := strings.Cut(text, ":"); !strings.HasPrefix(rest, "//") {
+		return nil, "", errWant // the driver would read words such as password=...
+	}
 	u, err := url.Parse(text)
 	if err != nil {
 		return nil, "", errors.New("the URL cannot be read (a %, @, / or : in a password is written %25, %40, %2F, %3A)")
