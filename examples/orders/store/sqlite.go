@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"time"
 
 	"github.com/pressly/goose/v3"
 	semconv "go.opentelemetry.io/otel/semconv/v1.40.0"
@@ -38,7 +39,7 @@ func openSQLite(ctx context.Context, url string, cfg Config) (_ *Store, err erro
 		return nil, fmt.Errorf("open database %s: %w", file, err)
 	}
 	s.write.SetMaxOpenConns(1)
-	if err := s.write.PingContext(ctx); err != nil {
+	if err := connect(ctx, s.write); err != nil {
 		return nil, fmt.Errorf("open database %s: %w", file, err)
 	}
 	if err := migrateSQLite(ctx, s.write); err != nil {
@@ -55,6 +56,23 @@ func openSQLite(ctx context.Context, url string, cfg Config) (_ *Store, err erro
 		return nil, fmt.Errorf("open database %s: %w", file, err)
 	}
 	return s, nil
+}
+
+// connect opens the first connection, which turns on the write-ahead log.
+// Several processes that do so to a new file at once may find it busy, whatever
+// their timeouts: it is tried again for a second.
+func connect(ctx context.Context, db *sql.DB) error {
+	for begun := time.Now(); ; {
+		err := db.PingContext(ctx)
+		if kind, _ := kindOf(err); kind == nil || time.Since(begun) > time.Second {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
 }
 
 // parse returns the file that a database URL names.

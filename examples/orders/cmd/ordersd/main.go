@@ -4,13 +4,20 @@
 //
 //	ordersd -config
 //
-// prints what there is to configure.
+// prints what there is to configure. API keys are in the file that
+// AUTH_API_KEYS_FILE names, or without one in the shop's own database, where
+//
+//	aguada keys create --owner partner
+//
+// puts them, with the same DATABASE_URL and AUTH_API_KEYS_PEPPER.
 package main
 
 import (
 	"context"
+	"errors"
 
 	"github.com/aguada-dev/aguada"
+	"github.com/aguada-dev/aguada/auth/apikey"
 	"github.com/aguada-dev/aguada/examples/orders"
 	"github.com/aguada-dev/aguada/examples/orders/gen/production"
 	"github.com/aguada-dev/aguada/examples/orders/store"
@@ -30,6 +37,9 @@ func shop() *aguada.App {
 		}
 		rt.OnStop("database", db.Close)
 		rt.Check("database", db.Ping)
+		if err := verifyKeys(ctx, rt, db); err != nil {
+			return nil, err
+		}
 		placing, err := orders.NewOrders(db, cfg, rt.Meter("orders"))
 		if err != nil {
 			return nil, err
@@ -42,5 +52,37 @@ func shop() *aguada.App {
 		}, nil
 	})
 	app.Configure(&cfg)
+	app.OwnSchemes(apiKey)
 	return app
+}
+
+// apiKey is the design's name of the scheme.
+const apiKey = "api_key"
+
+// verifyKeys has API keys verified against their file, or without one against
+// the database.
+func verifyKeys(ctx context.Context, rt *aguada.Runtime, db *store.Store) error {
+	if rt.Config.AuthAPIKeysPepper.IsZero() {
+		return errors.New("AUTH_API_KEYS_PEPPER is not set, and no API key can be verified without it")
+	}
+	cfg := apikey.Config{Scheme: apiKey, Logger: rt.Logger}
+	if file := rt.Config.AuthAPIKeysFile; file != "" {
+		v, err := apikey.Open(file, rt.Peppers(), cfg)
+		if err != nil {
+			return err
+		}
+		rt.Verify(apiKey, v)
+		return nil
+	}
+	keys, err := db.APIKeys(ctx)
+	if err != nil {
+		return err
+	}
+	v, err := apikey.New(keys, rt.Peppers(), cfg)
+	if err != nil {
+		return err
+	}
+	rt.OnStop("API keys", v.Close) // before the database, which it writes to
+	rt.Verify(apiKey, v)
+	return nil
 }

@@ -57,16 +57,17 @@ type process struct {
 // spawn starts ordersd in a world and waits until it is ready.
 func spawn(t *testing.T, w *world) *process {
 	t.Helper()
+	return spawnFor(t, w, "http", http.DefaultClient)
+}
+
+// spawnFor is spawn for a client that speaks the scheme.
+func spawnFor(t *testing.T, w *world, scheme string, client *http.Client) *process {
+	t.Helper()
 	path, err := binary()
 	if err != nil {
 		t.Fatal(err)
 	}
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr := free.Addr().String()
-	_ = free.Close()
+	addr := freeAddr(t)
 	p := &process{running: &running{world: w, t: t, addr: addr, log: &logBuffer{}}, cmd: exec.Command(path), stderr: &logBuffer{}}
 	p.cmd.Env = append(append([]string{}, w.environ...), "HTTP_ADDR="+addr)
 	p.cmd.Stdout, p.cmd.Stderr = p.log, p.stderr
@@ -76,7 +77,7 @@ func spawn(t *testing.T, w *world) *process {
 	}
 	t.Cleanup(func() { _ = p.cmd.Process.Kill(); _ = p.cmd.Wait() })
 	for {
-		resp, err := http.Get("http://" + addr + "/readyz")
+		resp, err := client.Get(scheme + "://" + addr + "/readyz")
 		if err == nil {
 			_ = resp.Body.Close()
 			if resp.StatusCode == http.StatusOK {
@@ -89,6 +90,17 @@ func spawn(t *testing.T, w *world) *process {
 		}
 		time.Sleep(time.Millisecond)
 	}
+}
+
+// freeAddr returns an address of the loopback interface that nobody uses.
+func freeAddr(t *testing.T) string {
+	t.Helper()
+	free, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = free.Close() }()
+	return free.Addr().String()
 }
 
 // proc returns a number of a file under /proc/PID.
