@@ -78,9 +78,9 @@ func (a *App) Configure(target any) { a.settings = append(a.settings, target) }
 
 // OwnSchemes names schemes of the design whose credentials the team verifies
 // itself: by [Runtime.Verify], or by an Auther of its services. The environment
-// is then not asked for what Aguada's verifiers would need. A name that the
-// design does not have ends the start, and so does a named scheme that nothing
-// verifies in the end.
+// is then not asked for what Aguada's verifiers would need, and has no say in
+// how they are verified. A name that the design does not have ends the start,
+// and so does a named scheme that nothing verifies in the end.
 func (a *App) OwnSchemes(names ...string) { a.own = append(a.own, names...) }
 
 // MissingError reports a service that was not given to the chassis.

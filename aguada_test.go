@@ -83,20 +83,26 @@ func TestOwnVerifier(t *testing.T) {
 		return nil
 	}))
 	for token, want := range map[string]int{"friend": 200, "foe": 401, "": 401} {
-		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.url+"/whisper", nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		req.Header.Set("Authorization", "Bearer "+token)
-		res, err := http.DefaultClient.Do(req)
-		if err != nil {
-			t.Fatal(err)
-		}
-		_ = res.Body.Close()
-		if res.StatusCode != want {
-			t.Errorf("token %q: %d, want %d", token, res.StatusCode, want)
+		if got, _ := whisper(t, s, token); got != want {
+			t.Errorf("token %q: %d, want %d", token, got, want)
 		}
 	}
+}
+
+// whisper calls the method that tokens guard.
+func whisper(t *testing.T, s *service, token string) (status int, retryAfter string) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.url+"/whisper", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+token)
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = res.Body.Close()
+	return res.StatusCode, res.Header.Get("Retry-After")
 }
 
 // service is a running App.

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/aguada-dev/aguada/admin"
@@ -156,9 +157,7 @@ func (rt *Runtime) results(ctx context.Context) []admin.Check {
 	all := make([]admin.Check, len(results))
 	for i, r := range results {
 		all[i] = admin.Check{Name: r.Name, OK: r.OK, LastError: r.LastError, Duration: r.Duration, Checked: r.Checked, Since: r.Since}
-		if note := rt.notes[r.Name]; note != nil {
-			all[i].Note = note()
-		}
+		all[i].Note = rt.notes.text(r.Name)
 	}
 	return all
 }
@@ -169,13 +168,41 @@ func (rt *Runtime) note(name string, f func(context.Context) error, note func() 
 	if f == nil {
 		f = func(context.Context) error { return nil }
 	}
-	if rt.notes[name] == nil {
+	if rt.notes.add(name, note) {
 		rt.checks.Add(name, f)
-		rt.notes[name] = note
-		return
 	}
-	first := rt.notes[name]
-	rt.notes[name] = func() string { return strings.TrimPrefix(first()+"; "+note(), "; ") }
+}
+
+// notes are what there is to say about checks. They are asked for from the
+// moment that the private port is open. The zero value works.
+type notes struct {
+	mu  sync.Mutex
+	all map[string][]func() string // by check
+}
+
+// add adds a note and reports whether it is the first about the check.
+func (n *notes) add(check string, note func() string) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.all == nil {
+		n.all = make(map[string][]func() string)
+	}
+	n.all[check] = append(n.all[check], note)
+	return len(n.all[check]) == 1
+}
+
+// text returns what there is to say about a check, "" for nothing.
+func (n *notes) text(check string) string {
+	n.mu.Lock()
+	about := n.all[check]
+	n.mu.Unlock()
+	var all []string
+	for _, note := range about {
+		if text := note(); text != "" {
+			all = append(all, text)
+		}
+	}
+	return strings.Join(all, "; ")
 }
 
 // leases lets the private port open and end leases.

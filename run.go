@@ -58,7 +58,7 @@ func (a *App) Run(ctx, force context.Context, p Process) error {
 	group.OnFlush("telemetry", o.telemetry.Shutdown)
 	group.OnStop("debug leases", func() error { o.leases.Close("shutdown"); return nil })
 	rt := &Runtime{
-		Config: cfg, Logger: o.logger, operation: o, group: group, names: make(map[string]bool), own: make(auth.Verifiers), notes: make(map[string]func() string),
+		Config: cfg, Logger: o.logger, operation: o, group: group, names: make(map[string]bool), own: make(auth.Verifiers),
 		checks: health.New(health.Config{
 			Ready: group.Ready, Started: func() bool { return group.State() >= lifecycle.Ready },
 			Version: a.contract.API.Version, Logger: o.logger,
@@ -122,7 +122,7 @@ func (a *App) start(ctx context.Context, rt *Runtime, p Process) error {
 
 // assemble builds the services and mounts them.
 func (a *App) assemble(ctx context.Context, rt *Runtime, files *config.TLS) (*HTTP, error) {
-	v, err := rt.verifiers(a.contract.Schemes)
+	v, err := rt.verifiers(a.contract.Schemes, a.own)
 	if err != nil {
 		return nil, err
 	}
@@ -136,6 +136,9 @@ func (a *App) assemble(ctx context.Context, rt *Runtime, files *config.TLS) (*HT
 	for name, own := range rt.own {
 		if !a.scheme(name) {
 			return nil, fmt.Errorf("build services: verifier of scheme %q: the design has no such scheme", name)
+		}
+		if own == nil { // behind the lock-out it would look like one
+			return nil, fmt.Errorf("build services: verifier of scheme %q is nil", name)
 		}
 		v[name] = own
 	}

@@ -29,7 +29,7 @@ type Runtime struct {
 	admin     net.Addr // of the private port; nil if it is off
 
 	keys   []jwt.Issuer
-	notes  map[string]func() string // by check
+	notes  notes
 	group  *lifecycle.Group
 	checks *health.Checks
 	names  map[string]bool // of the checks
@@ -48,7 +48,7 @@ func (rt *Runtime) Check(name string, check func(context.Context) error) {
 // Verify has v prove the credentials of a scheme of the design, in place of what
 // the configuration provides for. Name the scheme to [App.OwnSchemes] too, so
 // that the configuration is not asked for it. A name that the design does not
-// have ends the start. Use it only while building.
+// have ends the start, and so does a nil verifier. Use it only while building.
 func (rt *Runtime) Verify(scheme string, v auth.Verifier) { rt.own[scheme] = v }
 
 // OnStop registers a function to be run once the last request is answered.

@@ -52,10 +52,12 @@ func (a *App) needs() config.Needs {
 }
 
 // verifiers makes a verifier for every scheme that the configuration provides
-// for. A scheme that is left out refuses to start later, when it is known
+// for, but not for those of own: what there is of their settings was not
+// judged. A scheme that is left out refuses to start later, when it is known
 // which services verify credentials themselves.
-func (rt *Runtime) verifiers(schemes []policy.Scheme) (auth.Verifiers, error) {
+func (rt *Runtime) verifiers(all []policy.Scheme, own []string) (auth.Verifiers, error) {
 	v := make(auth.Verifiers)
+	schemes := slices.DeleteFunc(slices.Clone(all), func(s policy.Scheme) bool { return slices.Contains(own, s.Name) })
 	var issuers []jwt.Issuer
 	var err error
 	if slices.ContainsFunc(schemes, func(s policy.Scheme) bool { return s.Kind != policy.Basic && s.Kind != policy.APIKey }) {
@@ -123,16 +125,9 @@ func (rt *Runtime) Peppers() apikey.Peppers {
 // introspection asks about the opaque tokens of a scheme.
 func (rt *Runtime) introspection(scheme string) (*introspect.Verifier, error) {
 	c := rt.Config
-	endpoint := func() string {
-		if c.AuthIntrospectionURL != "" {
-			return c.AuthIntrospectionURL
-		}
-		for _, i := range rt.keys {
-			if found := i.Keys.IntrospectionEndpoint(); found != "" {
-				return found
-			}
-		}
-		return ""
+	endpoint := func() string { return c.AuthIntrospectionURL }
+	if c.AuthIntrospectionURL == "" {
+		endpoint = rt.discovered
 	}
 	id := func() string { return c.AuthIntrospectionClientID }
 	v, err := introspect.New(endpoint, id, c.AuthIntrospectionClientSecret.Reveal, introspect.Config{
@@ -146,6 +141,18 @@ func (rt *Runtime) introspection(scheme string) (*introspect.Verifier, error) {
 	return v, nil
 }
 
+// discovered returns the introspection endpoint of the first issuer that is asked
+// for its keys, "" while it is not known. It is no other's, whatever happens:
+// the secret and the tokens are for that issuer.
+func (rt *Runtime) discovered() string {
+	for i, issuer := range rt.keys {
+		if file, address := rt.Config.KeySet(i); file == "" && address == "" {
+			return issuer.Keys.IntrospectionEndpoint()
+		}
+	}
+	return ""
+}
+
 // issuers opens the key sets of the configured issuers. Readiness depends on
 // one of them: while there are keys, somebody's tokens are good.
 func (rt *Runtime) issuers() ([]jwt.Issuer, error) {
@@ -155,7 +162,7 @@ func (rt *Runtime) issuers() ([]jwt.Issuer, error) {
 	for i, name := range c.AuthIssuers {
 		var keys *jwt.KeySet
 		var err error
-		switch file, url := at(c.AuthJWKSFiles, i), at(c.AuthJWKSURLs, i); {
+		switch file, url := c.KeySet(i); {
 		case file != "":
 			keys, err = jwt.NewFileKeySet(file, cfg)
 		case url != "":
@@ -174,14 +181,6 @@ func (rt *Runtime) issuers() ([]jwt.Issuer, error) {
 		rt.note(keySetCheck, rt.keysReady, rt.keysNote)
 	}
 	return all, nil
-}
-
-// at returns the i-th value of a list that may be shorter.
-func at(list []string, i int) string {
-	if i >= len(list) {
-		return ""
-	}
-	return list[i]
 }
 
 // keysReady passes while one issuer's tokens can be verified.
@@ -232,7 +231,7 @@ func (rt *Runtime) lockout() (*lockout.Lockout, error) {
 	case c.AuthLockoutFailures == 0:
 		return nil, nil
 	case c.TLSMode != "" && len(c.TrustedProxies) == 0:
-		rt.Logger.Warn("lock-out of clients that guess credentials is off: TLS_MODE=upstream makes all clients one address; set TRUSTED_PROXIES to the proxy's networks")
+		rt.Logger.Warn("lock-out of clients that guess credentials is off: TLS_MODE=upstream makes all clients one address; set TRUSTED_PROXIES to the networks of the proxy")
 		return nil, nil
 	}
 	return lockout.New(lockout.Config{Failures: c.AuthLockoutFailures, Max: c.AuthLockoutMax})

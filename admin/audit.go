@@ -31,9 +31,10 @@ type Event struct {
 	// both.
 	Count int       `json:"count"`
 	First time.Time `json:"first,omitzero"`
-	// Action is "call" for a call of a method. This port's own are
-	// "admin.access" for a refusal, "profile", and "lease.opened" for a lease
-	// that was refused.
+	// Action is "call" for a call of a method, "authentication" for a caller
+	// who was not let in and "lockout" for one who has to wait. This port's own
+	// are "admin.access" for a refusal, "profile", and "lease.opened" for a
+	// lease that was refused.
 	Action    string `json:"action"`
 	User      string `json:"enduser.id,omitempty"`
 	Scheme    string `json:"auth.scheme,omitempty"`

@@ -207,6 +207,14 @@ func (l *loader) checkBrowsers(cfg *Config) {
 	if cfg.HSTSMaxAge < 0 || cfg.HSTSMaxAge%time.Second != 0 {
 		l.refuse("HSTS_MAX_AGE", "is not a number of seconds", "set it to a duration, such as 8760h, or to 0s")
 	}
+	if slices.Contains(cfg.CORSOrigins, policy.AnyOrigin) {
+		switch {
+		case len(cfg.CORSOrigins) > 1:
+			l.refuse("CORS_ORIGINS", "holds * beside others", "list origins, or * alone")
+		case cfg.CORSCredentials:
+			l.refuse("CORS_CREDENTIALS", "is set, and CORS_ORIGINS is *: any page could act for its visitors", "list the origins, or unset it")
+		}
+	}
 	for _, o := range cfg.CORSOrigins {
 		if o != policy.AnyOrigin && policy.CheckOrigin(o) != nil {
 			l.refuse("CORS_ORIGINS", "holds what is not an origin", "list origins as browsers send them, such as https://shop.example or http://localhost:3000, or * for all")
@@ -236,8 +244,11 @@ func (l *loader) checkTokens(cfg *Config, needs Needs) {
 	for name, list := range map[string][]string{
 		"AUTH_ISSUER": cfg.AuthIssuers, "AUTH_AUDIENCE": cfg.AuthAudiences, "AUTH_TOKEN_TYPES": cfg.AuthTokenTypes,
 	} {
-		if slices.Contains(list, "") {
+		switch {
+		case slices.Contains(list, ""):
 			l.refuse(name, "has an empty place", "separate the values by one comma")
+		case slices.ContainsFunc(list, blank): // it would never match
+			l.refuse(name, "has a blank at one end of a value", "separate the values by a comma alone")
 		}
 	}
 	l.checkIntrospection(cfg)
@@ -281,7 +292,7 @@ func (l *loader) checkKeySets(cfg *Config) {
 		return
 	}
 	for i, issuer := range cfg.AuthIssuers {
-		file, address := place(cfg.AuthJWKSFiles, i), place(cfg.AuthJWKSURLs, i)
+		file, address := cfg.KeySet(i)
 		switch {
 		case file != "" && address != "":
 			l.refuse("AUTH_JWKS_FILE", "is set, and AUTH_JWKS_URL too", "unset one of them for each issuer")
@@ -292,12 +303,16 @@ func (l *loader) checkKeySets(cfg *Config) {
 	}
 }
 
-// place returns the i-th value of a list that may be shorter.
-func place(list []string, i int) string {
-	if i >= len(list) {
-		return ""
+// KeySet returns where the keys of the i-th issuer of AUTH_ISSUER are: a file, a
+// URL, or neither if the issuer is asked for them.
+func (c *Config) KeySet(i int) (file, address string) {
+	if i < len(c.AuthJWKSFiles) {
+		file = c.AuthJWKSFiles[i]
 	}
-	return list[i]
+	if i < len(c.AuthJWKSURLs) {
+		address = c.AuthJWKSURLs[i]
+	}
+	return file, address
 }
 
 // checkIntrospection judges who is asked about opaque tokens.
@@ -324,7 +339,7 @@ func (l *loader) checkIntrospection(cfg *Config) {
 // discovers reports whether an issuer says itself where its endpoints are.
 func (c *Config) discovers() bool {
 	for i := range c.AuthIssuers {
-		if place(c.AuthJWKSFiles, i) == "" && place(c.AuthJWKSURLs, i) == "" {
+		if file, address := c.KeySet(i); file == "" && address == "" {
 			return true
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -19,6 +20,7 @@ import (
 
 	"github.com/gorilla/websocket"
 
+	"github.com/aguada-dev/aguada/auth"
 	"github.com/aguada-dev/aguada/policy"
 	"github.com/aguada-dev/aguada/telemetry"
 	"github.com/aguada-dev/aguada/transport/internal/testsvc/gen/shop"
@@ -376,3 +378,23 @@ func TestHalfAnswer(t *testing.T) {
 type errReader struct{}
 
 func (errReader) Read([]byte) (int, error) { return 0, os.ErrClosed }
+
+// A credential in the body is verified by the wrapped endpoint, and by nothing
+// else: a handler without one would be open to everybody.
+func TestLateCredentialNeedsItsEndpoint(t *testing.T) {
+	for _, wrapped := range []bool{false, true} {
+		c := shopContract()
+		methods := &c.Services[0].Methods
+		*methods = slices.DeleteFunc(*methods, func(m policy.Method) bool { return m.Name != "login" })
+		r := newRig(t, nil)
+		h := must(New(Config{Contract: c, Verifiers: r.cfg.Verifiers}))(t)
+		h.Late("shop", "login", func(any, string) (auth.Credential, bool) { return auth.Credential{}, false })
+		h.Handle("POST", "/login", func(http.ResponseWriter, *http.Request) {})
+		if wrapped {
+			h.Endpoint("shop", "login", nil)
+		}
+		if err := h.Ready(); (err == nil) != wrapped || !wrapped && !strings.Contains(err.Error(), "shop.login") {
+			t.Errorf("wrapped %t: %v", wrapped, err)
+		}
+	}
+}

@@ -3,6 +3,7 @@ package transport
 import (
 	"net/http"
 	"net/netip"
+	"strings"
 	"testing"
 )
 
@@ -32,4 +33,33 @@ func TestForwarded(t *testing.T) {
 			t.Errorf("%s behind %q: %s, want %s", c.peer, c.header, got, c.want)
 		}
 	}
+}
+
+// What a client writes itself never decides who it is: the proxy appends the
+// address that it sees.
+func FuzzForwarded(f *testing.F) {
+	trusted := []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::/8")}
+	for _, s := range []string{"", "10.0.0.1", "10.0.0.1,10.0.0.1", "192.0.2.1, [::1]:80", ",,,", "unknown", "fe80::1%x", "::ffff:10.0.0.1", strings.Repeat("10.0.0.1,", 20)} {
+		f.Add(s, false)
+		f.Add(s, true)
+	}
+	f.Fuzz(func(t *testing.T, forged string, apart bool) {
+		for _, seen := range []string{"203.0.113.9", "2001:db8::1", "203.0.113.9, 10.0.0.2", "[2001:db8::1]:80,10.0.0.2 ,\tfd00::7"} {
+			want := forwarded("10.0.0.1", http.Header{"X-Forwarded-For": {seen}}, trusted)
+			values := []string{forged + "," + seen}
+			if apart {
+				values = []string{forged, seen}
+			}
+			if got := forwarded("10.0.0.1", http.Header{"X-Forwarded-For": values}, trusted); got != want {
+				t.Errorf("%q: %q, want %q", values, got, want)
+			}
+		}
+		if got := forwarded("203.0.113.9", http.Header{"X-Forwarded-For": {forged}}, trusted); got != "203.0.113.9" {
+			t.Errorf("a stranger says %q: %q", forged, got)
+		}
+		got := forwarded("10.0.0.1", http.Header{"X-Forwarded-For": {forged}}, trusted)
+		if a, err := netip.ParseAddr(got); err != nil || a.Zone() != "" || a.Is4In6() {
+			t.Errorf("%q: %q is no plain address", forged, got)
+		}
+	})
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -432,7 +433,11 @@ func TestCORSAllocations(t *testing.T) {
 			p.r.Header["Origin"] = []string{origin}
 		}
 		p.serve(r.h, w)
-		return testing.AllocsPerRun(200, func() { p.serve(r.h, w) })
+		least := math.Inf(1)
+		for range 200 { // pools lose what they hold now and then, often under the race detector
+			least = min(least, testing.AllocsPerRun(1, func() { p.serve(r.h, w) }))
+		}
+		return least
 	}
 	before := measure(plain, "")
 	for _, origin := range []string{"", page, "https://evil.example"} {

@@ -73,12 +73,13 @@ type Config struct {
 	// 421 and the connection closed.
 	Trusts func(*tls.ConnectionState) bool
 	// Identity, if set, returns who the holder of a connection's client
-	// certificate is, or nil for nobody. An error refuses the request. The
-	// holder is the principal of methods that ask for no credential. See
-	// [ConnContext].
+	// certificate is, or nil for nobody. For an error the request is answered
+	// 403 and the connection closed, and so it is once the principal has
+	// expired. The holder is the principal of methods that ask for no
+	// credential. See [ConnContext].
 	Identity func(*tls.ConnectionState) (*auth.Principal, error)
 	// StrictTransport is how long browsers are told to come by TLS only
-	// (RFC 6797), in whole seconds; 0 tells them nothing.
+	// (RFC 6797), in whole seconds; less than one tells them nothing.
 	StrictTransport time.Duration
 	// TrustedProxies are the networks whose X-Forwarded-For is believed: the
 	// client of a request is then the last address in it that is not one of
@@ -140,6 +141,7 @@ type method struct {
 	offers   []offer
 	probe    bool // the chassis' own, logged quietly
 	late     func(req any, scheme string) (auth.Credential, bool)
+	wrapped  bool // its endpoint, which verifies a credential that is late
 	bodyOf   func(err error) any
 	consumes []string
 }
@@ -165,7 +167,7 @@ func New(cfg Config) (*HTTP, error) {
 	h.unmatched = h.compile(policy.Method{Kind: policy.Unary, Access: policy.Public})
 	h.plain = h.compile(policy.Method{Kind: policy.Unary, Access: policy.Public})
 	h.plain.probe = true
-	if cfg.StrictTransport > 0 {
+	if cfg.StrictTransport >= time.Second { // max-age=0 would make them forget
 		h.strict = []string{"max-age=" + strconv.FormatInt(int64(cfg.StrictTransport/time.Second), 10)}
 	}
 	h.compileCORS()
@@ -355,6 +357,8 @@ func (h *HTTP) Ready() error {
 			errs = append(errs, err)
 		case guard.Open():
 			errs = append(errs, fmt.Errorf("method %s.%s is secured by nothing", m.Service, m.Name))
+		case guard.Late() && !m.wrapped:
+			errs = append(errs, fmt.Errorf("method %s.%s: its endpoint is not wrapped, and nothing else verifies the credential in its body", m.Service, m.Name))
 		case guard.Late() && (m.late == nil || m.Kind == policy.Files || m.Kind == policy.Redirect || m.Kind == policy.Preflight):
 			errs = append(errs, fmt.Errorf("method %s.%s: nothing finds the credential in its body", m.Service, m.Name))
 		default:

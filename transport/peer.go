@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/aguada-dev/aguada/auth"
+	"github.com/aguada-dev/aguada/policy"
 )
 
 // peerKey is the context key of a connection's *peer.
@@ -34,41 +35,66 @@ func (p *peer) find(identify func(*tls.ConnectionState) (*auth.Principal, error)
 	if p == nil {
 		return identify(s)
 	}
-	p.once.Do(func() { p.principal, p.err = identify(s) })
+	p.once.Do(func() {
+		p.err = errUnnamed // and stays so if identify panics
+		p.principal, p.err = identify(s)
+	})
 	return p.principal, p.err
 }
 
-// checkPeer judges the client's certificate. Its holder is the caller of
-// methods that ask for no credential, and is logged for the others.
+// errUnnamed is why a holder is refused whose name was never found out.
+var errUnnamed = auth.Refuse(auth.Unavailable, "the holder of the client certificate could not be named")
+
+// checkPeer judges the client's certificate, whatever is asked for. Its holder
+// is the caller of methods that ask for no credential, and is logged for the
+// others.
 func (c *call) checkPeer() *refused {
 	cfg, state := &c.h.cfg, c.req.TLS
 	if state == nil {
 		return nil
 	}
-	if cfg.Trusts != nil && !cfg.Trusts(state) {
-		c.w.Header()["Connection"] = closeConnection // a new connection finds out more
-		return &refused{status: http.StatusMisdirectedRequest, name: "certificate_withdrawn", message: "the client certificate is no longer trusted"}
+	var p *auth.Principal
+	var err error
+	if cfg.Identity != nil && !c.m.probe {
+		known, _ := c.parent.Value(peerKey{}).(*peer)
+		p, err = known.find(cfg.Identity, state)
 	}
-	if cfg.Identity == nil || c.m.probe {
-		return nil
+	if p != nil {
+		c.peer = p.Subject
 	}
-	known, _ := c.parent.Value(peerKey{}).(*peer)
-	p, err := known.find(cfg.Identity, state)
 	switch {
+	case cfg.Trusts != nil && !cfg.Trusts(state):
+		return c.distrust(holds(p, auth.Unknown), &refused{status: http.StatusMisdirectedRequest, name: "certificate_withdrawn", message: "the client certificate is no longer trusted"})
 	case err != nil:
-		refusal := &refused{status: http.StatusForbidden, name: "certificate_refused", message: "the client certificate names nobody that this service knows"}
-		return refusal.because(err)
+		return c.distrust(asAuthError(err), &refused{
+			status: http.StatusForbidden, name: "certificate_refused", message: "the client certificate names nobody that this service knows", cause: err,
+		})
 	case p == nil:
 		return nil
 	case !p.ExpiresAt.IsZero() && !time.Now().Before(p.ExpiresAt):
-		c.w.Header()["Connection"] = closeConnection
-		return &refused{status: http.StatusForbidden, name: "certificate_refused", message: "the client certificate has expired"}
+		return c.distrust(holds(p, auth.Expired), &refused{status: http.StatusForbidden, name: "certificate_refused", message: "the client certificate has expired"})
 	}
-	c.peer = p.Subject
-	if !c.m.secured {
+	if c.m.Access != policy.Secured { // also of one that its service guards itself
 		c.principal = p
 	}
 	return nil
+}
+
+// holds returns the error of a holder, who may be unknown.
+func holds(p *auth.Principal, why auth.Reason) *auth.Error {
+	if p == nil {
+		return &auth.Error{Reason: why}
+	}
+	return &auth.Error{Reason: why, Scheme: p.Scheme, Account: p.Subject}
+}
+
+// distrust refuses the holder of a certificate. The connection ends: only a new
+// one finds out more.
+func (c *call) distrust(why *auth.Error, r *refused) *refused {
+	c.h.cfg.Telemetry.AuthFailed(why.Scheme, string(why.Reason))
+	c.w.Header()["Connection"] = closeConnection
+	c.failed = why
+	return r
 }
 
 // ClientAddr returns the address of the client of the request that ctx belongs

@@ -63,11 +63,11 @@ func (c *call) serve(r *http.Request) {
 		c.deadline = c.start.Add(time.Duration(d))
 	}
 	c.takeBody()
+	if untrusted := c.checkPeer(); untrusted != nil {
+		refusal = untrusted
+	}
 	if refusal == nil && draining && c.m.Kind.Stream() {
 		refusal = stopping()
-	}
-	if refusal == nil {
-		refusal = c.checkPeer()
 	}
 	if refusal == nil {
 		refusal = c.admit()
@@ -159,6 +159,9 @@ func (c *call) authenticate() *refused {
 // endpoint refuses to be called outside of a request for its own method.
 func (h *HTTP) Endpoint(service, name string, e goa.Endpoint) goa.Endpoint {
 	m := h.method(service, name)
+	if m != nil {
+		m.wrapped = true
+	}
 	return func(ctx context.Context, req any) (any, error) {
 		c := callOf(ctx)
 		if c == nil || m == nil || c.m != m {
