@@ -1,13 +1,15 @@
 # make                  generate, lint, test
 # make test             all tests; those that need more than Go say loudly when they are skipped
 # make bench            every layer side by side, in two minutes
+# make mutate           take one defence away after the other: its attack has to succeed
+# make fuzz             every fuzz target for FUZZTIME, one after another (FUZZ=./auth/... for some)
 # make bench-transport  the request path beside bare Goa, compared by benchstat
 
 GO      ?= go
 MODULES := . examples/orders bench browsertests
 LINT    := $(GO) tool -modfile=$(CURDIR)/tools.mod golangci-lint
 
-.PHONY: all generate lint test bench bench-transport tidy
+.PHONY: all generate lint test bench bench-transport fuzz mutate tidy
 
 all: generate lint test
 
@@ -28,6 +30,22 @@ bench:
 bench-transport:
 	$(GO) test -run '^$$' -bench BenchmarkRequest -benchmem -count 20 ./transport | tee bench.txt
 	$(GO) tool -modfile=tools.mod benchstat -col /impl bench.txt
+
+# Mutations are overlays of the build: nothing in the tree changes.
+mutate:
+	$(GO) -C examples/orders test -count 1 -run TestMutationsApply ./security
+	AGUADA_MUTATE=1 $(GO) -C examples/orders test -count 1 -run 'TestMutations$$' -v -timeout 60m ./security
+
+FUZZTIME ?= 60s
+FUZZ     ?= ./...
+
+fuzz:
+	@for m in $(MODULES); do (cd $$m && all=$$($(GO) test -list '^Fuzz' $(FUZZ)) && echo "$$all" | \
+		awk '/^Fuzz/ { names[n++] = $$1 } /^ok/ { for (i = 0; i < n; i++) print $$2, names[i]; n = 0 }' | \
+		while read -r package target; do \
+			echo "$$package $$target"; \
+			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$package" </dev/null || exit 1; \
+		done) || exit 1; done
 
 tidy:
 	@for m in $(MODULES); do (cd $$m && $(GO) mod tidy) || exit 1; done

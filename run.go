@@ -16,6 +16,7 @@ import (
 	"github.com/aguada-dev/aguada/config"
 	"github.com/aguada-dev/aguada/health"
 	"github.com/aguada-dev/aguada/lifecycle"
+	"github.com/aguada-dev/aguada/limit"
 	"github.com/aguada-dev/aguada/policy"
 	"github.com/aguada-dev/aguada/telemetry"
 	"github.com/aguada-dev/aguada/transport"
@@ -142,6 +143,9 @@ func (a *App) assemble(ctx context.Context, rt *Runtime, files *config.TLS) (*HT
 		}
 		v[name] = own
 	}
+	if !rt.Config.RedisURL.IsZero() && rt.limits == nil {
+		return nil, errors.New(`build services: REDIS_URL is set, and nothing uses it: import "github.com/aguada-dev/aguada/limit/redislimit" and give its driver to rt.Limits where the services are built`)
+	}
 	if err := rt.guarded(v); err != nil {
 		return nil, err
 	}
@@ -168,6 +172,8 @@ func (rt *Runtime) transport(c *policy.Contract, v auth.Verifiers, files *config
 		Context: o.clue.Context, Audit: o.audited, TrustedProxies: cfg.TrustedProxies,
 		ReadTimeout: cfg.ReadTimeout, WriteTimeout: cfg.WriteTimeout, Draining: rt.group.Draining,
 	}
+	t.Limits = func() limit.Driver { return rt.limits }
+	t.OneAddress = cfg.TLSMode != "" && len(cfg.TrustedProxies) == 0
 	if len(cfg.CORSOrigins) > 0 {
 		t.CORS = &policy.CORS{Origins: cfg.CORSOrigins, Credentials: cfg.CORSCredentials}
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/aguada-dev/aguada/config"
 	"github.com/aguada-dev/aguada/health"
 	"github.com/aguada-dev/aguada/lifecycle"
+	"github.com/aguada-dev/aguada/limit"
 	"github.com/aguada-dev/aguada/policy"
 )
 
@@ -34,6 +35,7 @@ type Runtime struct {
 	checks *health.Checks
 	names  map[string]bool // of the checks
 	own    auth.Verifiers  // by name of their scheme
+	limits limit.Driver    // nil for this process's memory
 }
 
 // Check registers the check of a dependency under the name that the design's
@@ -50,6 +52,22 @@ func (rt *Runtime) Check(name string, check func(context.Context) error) {
 // that the configuration is not asked for it. A name that the design does not
 // have ends the start, and so does a nil verifier. Use it only while building.
 func (rt *Runtime) Verify(scheme string, v auth.Verifier) { rt.own[scheme] = v }
+
+// Limits has the design's rate limits counted by d, such as a driver of package
+// limit/redislimit, which replicas share. Without it each process counts for
+// itself. A service whose environment names a Redis (REDIS_URL) and that does
+// not call Limits does not start. Use it only while building.
+func (rt *Runtime) Limits(d limit.Driver) {
+	rt.limits = d
+	if away, ok := d.(interface{ Err() error }); ok {
+		rt.note("limits", nil, func() string {
+			if err := away.Err(); err != nil {
+				return "the shared limits are away: " + err.Error()
+			}
+			return ""
+		})
+	}
+}
 
 // OnStop registers a function to be run once the last request is answered.
 // Functions run in reverse order of registration, within SHUTDOWN_TIMEOUT; also

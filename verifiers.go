@@ -228,10 +228,10 @@ func (rt *Runtime) keySetAges() map[string]time.Duration {
 func (rt *Runtime) lockout() (*lockout.Lockout, error) {
 	c := rt.Config
 	switch {
-	case c.AuthLockoutFailures == 0:
-		return nil, nil
 	case c.TLSMode != "" && len(c.TrustedProxies) == 0:
-		rt.Logger.Warn("lock-out of clients that guess credentials is off: TLS_MODE=upstream makes all clients one address; set TRUSTED_PROXIES to the networks of the proxy")
+		rt.Logger.Warn("lock-outs and limits by client address are off: TLS_MODE=upstream makes all clients one address; set TRUSTED_PROXIES to the networks of the proxy")
+		return nil, nil
+	case c.AuthLockoutFailures == 0:
 		return nil, nil
 	}
 	return lockout.New(lockout.Config{Failures: c.AuthLockoutFailures, Max: c.AuthLockoutMax})

@@ -47,6 +47,7 @@ func (src *sources) contract(s *goaexpr.ServiceExpr) (policy.Service, error) {
 	}
 	if data != nil {
 		for _, f := range fileServers(data) {
+			f.RateLimits = rateLimits(s.Name, f.Name, expr.Root.ServiceRateLimits(s))
 			errs = append(errs, corsPolicy(&f, src.root, expr.Root.ServiceCORS(s)))
 			c.Methods = append(c.Methods, f)
 		}
@@ -75,6 +76,7 @@ func (src *sources) method(m *goaexpr.MethodExpr, ep *goaexpr.HTTPEndpointExpr, 
 	pm := policy.Method{
 		Service: m.Service.Name, Name: m.Name, Kind: policy.Unary, Routes: []policy.Route{},
 		Deadline: eff.Deadline, MaxBody: eff.MaxBody, MaxInFlight: eff.MaxInFlight, Audit: eff.Audit,
+		RateLimits: rateLimits(m.Service.Name, m.Name, eff.RateLimits),
 	}
 	if ep == nil {
 		if m.IsStreaming() {

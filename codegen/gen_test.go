@@ -35,7 +35,7 @@ func TestGeneratedCode(t *testing.T) {
 	for name, design := range map[string]func(){
 		"blank": designs.Blank, "shop": designs.Shop, "late": designs.Late, "streams": designs.Streams, "files": designs.FileServers,
 		"transfer": designs.Transfer, "interceptors": designs.Interceptors, "names": designs.Names, "redaction": designs.Redaction,
-		"types": designs.Types, "strict": designs.Strict, "pages": designs.Pages, "flows": designs.Flows,
+		"types": designs.Types, "strict": designs.Strict, "pages": designs.Pages, "flows": designs.Flows, "limits": designs.Limits,
 	} {
 		if err := expr.Evaluate(design); err != nil {
 			t.Fatal(err)

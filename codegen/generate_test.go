@@ -37,6 +37,7 @@ var cases = map[string]func(){
 	"strict":       designs.Strict,
 	"pages":        designs.Pages,
 	"flows":        designs.Flows,
+	"limits":       designs.Limits,
 	// refused
 	"strictnothing": designs.StrictNothing,
 	"anypage":       designs.AnyPage,
@@ -60,6 +61,7 @@ func TestOpenAPI(t *testing.T) {
 	}
 	r := run(t, designs.Late)
 	golden(t, "openapi", r.render(t, documents))
+	golden(t, "openapi-limits", run(t, designs.Limits).render(t, documents))
 	golden(t, "openapi-strict", run(t, designs.Strict).render(t, documents))
 	golden(t, "openapi-shop", run(t, designs.Shop).render(t, func(path string) bool { return path == "gen/http/openapi3.yaml" }))
 }

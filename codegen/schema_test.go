@@ -157,12 +157,26 @@ func TestGoldenContractsFitSchema(t *testing.T) {
 
 func TestSchemaRefuses(t *testing.T) {
 	s := loadSchema(t)
+	var good any
+	if err := json.Unmarshal([]byte(limited(`{"name":"s/m:global-1s","rate":1,"per":"1s","burst":1,"partition":"global"}`)), &good); err != nil {
+		t.Fatal(err)
+	}
+	if errs := s.check("contract", s, good); len(errs) > 0 {
+		t.Errorf("refuses what differs from bad ones in one place: %q", errs)
+	}
 	for _, text := range []string{
 		`null`, `[]`, `{}`,
 		`{"$schema":"x","generator":"g","api":{"name":"a"},"schemes":[],"services":[]}`,
 		`{"$schema":"https://aguada.dev/schema/contract-1.json","generator":"g","api":{"name":"a","x":1},"schemes":[],"services":[]}`,
 		`{"$schema":"https://aguada.dev/schema/contract-1.json","generator":"g","api":{"name":"a"},"schemes":[{"name":"x","kind":"magic"}],"services":[]}`,
 		`{"$schema":"https://aguada.dev/schema/contract-1.json","generator":"g","api":{"name":"a"},"schemes":null,"services":[]}`,
+		limited(`{"name":"","rate":1,"per":"1s","burst":1,"partition":"global"}`),
+		limited(`{"name":"two words","rate":1,"per":"1s","burst":1,"partition":"global"}`),
+		limited(`{"name":"` + strings.Repeat("n", 65) + `","rate":1,"per":"1s","burst":1,"partition":"global"}`),
+		limited(`{"name":"n","rate":0,"per":"1s","burst":1,"partition":"global"}`),
+		limited(`{"name":"n","rate":1,"per":"soon","burst":1,"partition":"global"}`),
+		limited(`{"name":"n","rate":1,"per":"1s","partition":"global"}`),
+		limited(`{"name":"n","rate":1,"per":"1s","burst":1,"partition":"everybody"}`),
 	} {
 		var v any
 		if err := json.Unmarshal([]byte(text), &v); err != nil {
@@ -172,6 +186,12 @@ func TestSchemaRefuses(t *testing.T) {
 			t.Errorf("accepts %s", text)
 		}
 	}
+}
+
+// limited returns a contract with a method that has a rate limit.
+func limited(rateLimit string) string {
+	return `{"$schema":"https://aguada.dev/schema/contract-1.json","generator":"g","api":{"name":"a"},"schemes":[],"services":[{"name":"s","methods":[` +
+		`{"service":"s","name":"m","kind":"unary","routes":[],"access":"public","deadline":"0s","max_body":1,"rate_limits":[` + rateLimit + `]}]}]}`
 }
 
 // TestSchemaAgreesWithTypes compares the schema and the Go types field by

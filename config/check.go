@@ -48,6 +48,9 @@ func (l *loader) check(cfg *Config, needs Needs) {
 	l.checkLog(cfg)
 	l.checkCredentials(cfg, needs)
 	l.checkTokens(cfg, needs)
+	if !slices.Contains([]string{"local", "open", "closed"}, cfg.RateLimitOnOutage) {
+		l.refuse("RATE_LIMIT_ON_OUTAGE", "is not one of its values", "set it to local, open or closed")
+	}
 	l.checkIdentity(cfg)
 	l.checkLockout(cfg)
 	l.checkBrowsers(cfg)

@@ -70,6 +70,11 @@ type Config struct {
 
 	DatabaseURL Secret `env:"DATABASE_URL" doc:"where the service keeps its data"`
 
+	// Limits.
+
+	RedisURL          Secret `env:"REDIS_URL" doc:"Redis by which replicas share their limits, redis:// or rediss://; without it each counts for itself"`
+	RateLimitOnOutage string `env:"RATE_LIMIT_ON_OUTAGE" envDefault:"local" kind:"local|open|closed" doc:"what becomes of limited calls while Redis is away: each replica enforces its share, all pass, or all are refused"`
+
 	// Shutdown.
 
 	ShutdownTimeout time.Duration `env:"SHUTDOWN_TIMEOUT" envDefault:"30s" doc:"one budget for everything between the signal and the exit"`

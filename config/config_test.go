@@ -86,6 +86,7 @@ func TestDefaults(t *testing.T) {
 		},
 		LogFormat:         "auto",
 		ShutdownTimeout:   30 * time.Second,
+		RateLimitOnOutage: "local",
 		TLSClientIdentity: "off", HSTSMaxAge: 8760 * time.Hour,
 		AuthAlgorithms:      []string{"RS256", "ES256", "EdDSA"},
 		AuthLeeway:          30 * time.Second,
@@ -107,7 +108,7 @@ func TestEverythingSet(t *testing.T) {
 		"AUTH_API_KEYS_OLD_PEPPER=fedcba9876543210", "AUTH_ISSUER=https://id.example,https://old.example,https://new.example", "AUTH_AUDIENCE=shop,shop-api",
 		"AUTH_JWKS_FILE=" + jwks + ",,", "AUTH_JWKS_URL=,https://old.example/keys,", "AUTH_TOKEN_TYPES=at+jwt", "AUTH_MAX_TOKEN_AGE=1h",
 		"AUTH_INTROSPECTION_URL=https://id.example/introspect", "AUTH_INTROSPECTION_CLIENT_ID=shop", "AUTH_INTROSPECTION_CLIENT_SECRET=hush",
-		"AUTH_LOCKOUT_FAILURES=3", "AUTH_LOCKOUT_MAX=1m", "TLS_CLIENT_IDENTITY=spiffe", "HSTS_MAX_AGE=1h",
+		"REDIS_URL=rediss://u:p@h/0", "RATE_LIMIT_ON_OUTAGE=closed", "AUTH_LOCKOUT_FAILURES=3", "AUTH_LOCKOUT_MAX=1m", "TLS_CLIENT_IDENTITY=spiffe", "HSTS_MAX_AGE=1h",
 		"CORS_ORIGINS=https://a.example,https://b.example", "CORS_CREDENTIALS=true",
 		"AUTH_ALGORITHMS=ES256, PS512", "AUTH_LEEWAY=0s",
 		"ADMIN_ADDR=:8082", "ADMIN_TOKEN=0123456789abcdef", "ADMIN_CLIENT_CA_FILE=" + cert, "DRAIN_DELAY=4s",
@@ -134,7 +135,7 @@ func TestEverythingSet(t *testing.T) {
 		AuthIssuers: []string{"https://id.example", "https://old.example", "https://new.example"}, AuthAudiences: []string{"shop", "shop-api"},
 		AuthJWKSFiles: []string{jwks, "", ""}, AuthJWKSURLs: []string{"", "https://old.example/keys", ""}, AuthTokenTypes: []string{"at+jwt"}, AuthMaxTokenAge: time.Hour,
 		AuthIntrospectionURL: "https://id.example/introspect", AuthIntrospectionClientID: "shop", AuthIntrospectionClientSecret: config.NewSecret("hush"),
-		AuthLockoutFailures: 3, AuthLockoutMax: time.Minute, TLSClientIdentity: "spiffe", HSTSMaxAge: time.Hour,
+		RedisURL: config.NewSecret("rediss://u:p@h/0"), RateLimitOnOutage: "closed", AuthLockoutFailures: 3, AuthLockoutMax: time.Minute, TLSClientIdentity: "spiffe", HSTSMaxAge: time.Hour,
 		CORSOrigins: []string{"https://a.example", "https://b.example"}, CORSCredentials: true,
 		AuthAlgorithms: []string{"ES256", "PS512"},
 		AdminAddr:      ":8082", AdminToken: config.NewSecret("0123456789abcdef"), AdminClientCAFile: cert, DrainDelay: 4 * time.Second,
@@ -260,6 +261,7 @@ func TestValidation(t *testing.T) {
 		{asked + " " + issuer + " AUTH_JWKS_FILE=" + file, "AUTH_INTROSPECTION_URL: no issuer is asked"},
 		{"AUTH_INTROSPECTION_URL=https://id.example/i AUTH_INTROSPECTION_CLIENT_ID=a", "AUTH_INTROSPECTION_CLIENT_SECRET: is not set"},
 		{"AUTH_INTROSPECTION_URL=https://id.example/i AUTH_INTROSPECTION_CLIENT_SECRET=a", "AUTH_INTROSPECTION_CLIENT_ID: is not set"},
+		{"RATE_LIMIT_ON_OUTAGE=maybe", "RATE_LIMIT_ON_OUTAGE: is not one of its values"},
 		{"AUTH_LOCKOUT_FAILURES=0", ""},
 		{"AUTH_LOCKOUT_FAILURES=-1", "AUTH_LOCKOUT_FAILURES: is negative"},
 		{"AUTH_LOCKOUT_MAX=0s", "AUTH_LOCKOUT_MAX: is not between"},
@@ -398,10 +400,10 @@ func TestErrorsHoldNoValue(t *testing.T) {
 		Full   string `env:"OWN_FULL,notEmpty"`
 		Old    string `env:"OWN_OLD" required:"true"`
 	}{}
-	environ := []string{"OWN_FULL=", "DATABASE_URL_FILE=/" + secret, "AUTH_INTROSPECTION_CLIENT_SECRET_FILE=/" + secret, "ADMIN_TOKEN=" + secret, "AUTH_API_KEYS_PEPPER=" + secret}
+	environ := []string{"OWN_FULL=", "DATABASE_URL_FILE=/" + secret, "AUTH_INTROSPECTION_CLIENT_SECRET_FILE=/" + secret, "REDIS_URL_FILE=/" + secret, "ADMIN_TOKEN=" + secret, "AUTH_API_KEYS_PEPPER=" + secret}
 	for _, row := range config.Reference(nil, all) {
 		switch name := row.Name; name {
-		case "DATABASE_URL", "AUTH_API_KEYS_PEPPER", "AUTH_INTROSPECTION_CLIENT_SECRET", "ADMIN_TOKEN":
+		case "DATABASE_URL", "REDIS_URL", "AUTH_API_KEYS_PEPPER", "AUTH_INTROSPECTION_CLIENT_SECRET", "ADMIN_TOKEN":
 		case "AUTH_ISSUER", "AUTH_AUDIENCE", "AUTH_TOKEN_TYPES", "AUTH_INTROSPECTION_CLIENT_ID", "OTEL_SERVICE_NAME":
 			environ = append(environ, name+"= "+secret)
 		default:
@@ -414,7 +416,7 @@ func TestErrorsHoldNoValue(t *testing.T) {
 	got := problems(t, environ, all, &own)
 	for _, f := range config.Reference(environ, all, &own) {
 		switch f.Name {
-		case "DATABASE_URL", "AUTH_INTROSPECTION_CLIENT_SECRET":
+		case "DATABASE_URL", "REDIS_URL", "AUTH_INTROSPECTION_CLIENT_SECRET":
 			if got[f.Name+"_FILE"] == "" {
 				t.Errorf("%s_FILE is not refused", f.Name)
 			}

@@ -32,10 +32,11 @@
 //
 // # Levels
 //
-// Deadline, MaxBody, MaxInFlight, Audit, StrictBody, CORSOrigins and
-// CORSCredentials may be declared by an API, a Service and a Method. The nearest declaration wins: the method's, then the service's,
-// then the API's. A design that declares nothing still gets every default,
-// through a blank import of this package:
+// Deadline, MaxBody, MaxInFlight, RateLimit, Audit, StrictBody, CORSOrigins and
+// CORSCredentials may be declared by an API, a Service and a Method. The
+// nearest declaration wins: the method's, then the service's, then the API's.
+// A design that declares nothing still gets every default, through a blank
+// import of this package:
 //
 //	import _ "github.com/aguada-dev/aguada/dsl"
 //

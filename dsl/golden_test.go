@@ -75,6 +75,9 @@ func contract(t *testing.T, design func()) string {
 			e := expr.Root.Method(m)
 			fmt.Fprintf(&b, "  %s: deadline %s, body %d B, in flight %d, audit %t\n",
 				m.Name, mustText(t, e.Deadline), e.MaxBody, e.MaxInFlight, e.Audit)
+			for _, l := range e.RateLimits {
+				fmt.Fprintf(&b, "    %d in %s by %s, burst %d\n", l.Rate, mustText(t, l.Per), l.Partition, l.Burst)
+			}
 			if e.StrictBody != nil {
 				b.WriteString("    strict body\n")
 			}

@@ -311,6 +311,66 @@ var goodCases = []golden{
 			})
 		})
 	}},
+	{"rate-limits", func() {
+		basic := BasicAuthSecurity("basic")
+		burst := Burst(30)
+		API("shop", func() {
+			Security(basic)
+			RateLimit(1000, "1s", PerClientIP, Burst(2000))
+			RateLimit(10000, "1h", PerPrincipal)
+		})
+		Service("orders", func() {
+			Method("inherits", func() { credentials() })
+			Method("own", func() {
+				credentials()
+				RateLimit(100, "1s", PerPrincipal, Burst(200))
+				RateLimit(100, "60s", PerPrincipal, burst)
+				RateLimit(100, "1s", PerCredential, burst)
+				RateLimit(100, "1s", Global, Burst(1))
+			})
+			Method("unbounded", func() {
+				credentials()
+				NoRateLimit()
+			})
+			Method("open", func() {
+				NoSecurity()
+				RateLimit(20, "1m30s", PerClientIP)
+			})
+			Method("open-unbounded", func() {
+				NoSecurity()
+				NoRateLimit()
+			})
+		})
+		Service("files", func() {
+			RateLimit(50, "1s", PerClientIP)
+			Files("/{*path}", "public")
+			Method("replaces", func() { credentials() })
+		})
+		Service("unbounded", func() {
+			NoRateLimit()
+			Method("inherits", func() { NoSecurity() })
+			Method("own", func() {
+				credentials()
+				RateLimit(1, "24h", PerCredential)
+			})
+		})
+	}},
+	{"rate-limit-bounds", func() {
+		Service("orders", func() {
+			Method("most", func() { RateLimit(1000000, "1s", Global) })
+			Method("most-in-a-day", func() { RateLimit(1000000000, "24h", Global, Burst(1000000000)) })
+			Method("fewest", func() { RateLimit(1, "24h", Global, Burst(366)) })
+		})
+	}},
+	{"rate-limits-in-two-files", func() {
+		Service("orders", func() {
+			RateLimit(1, "1s", Global)
+			Method("create", func() {})
+		})
+		Service("orders", func() {
+			RateLimit(2, "2s", Global)
+		})
+	}},
 	{"sensitive-recursive", func() {
 		Type("Node", func() {
 			Attribute("secret", String, func() { Sensitive() })
@@ -323,4 +383,11 @@ var goodCases = []golden{
 			})
 		})
 	}},
+}
+
+func credentials() {
+	Payload(func() {
+		Username("user", String)
+		Password("password", String)
+	})
 }

@@ -14,6 +14,7 @@ func TestNamedGood(t *testing.T) {
 			prod.Deadline("5s")
 			prod.MaxBody("1MB")
 			prod.MaxInFlight(9)
+			prod.RateLimit(9, "1s", prod.Global, prod.Burst(8))
 			prod.Audit()
 			prod.DependsOn("payments")
 		})
@@ -26,7 +27,10 @@ func TestNamedGood(t *testing.T) {
 				prod.MaxInFlight(2)
 				prod.NoAudit()
 			})
-			goa.Method("list", func() { prod.Deadline("0s") })
+			goa.Method("list", func() {
+				prod.Deadline("0s")
+				prod.NoRateLimit()
+			})
 		})
 	}}}, contract)
 }
@@ -46,6 +50,8 @@ func TestNamedBad(t *testing.T) {
 				prod.Deadline("5x")
 				prod.MaxBody("5x")
 				prod.MaxInFlight(-5)
+				prod.RateLimit(-5, "1s", prod.PerClientIP)
+				prod.Burst(5)
 			})
 		})
 	}}}, diagnostics)

@@ -36,7 +36,13 @@ func TestNames(t *testing.T) {
 			t.Errorf("%s is also exported by Goa's dsl", name)
 		}
 	}
-	for _, name := range []string{"Deadline", "MaxBody", "MaxInFlight", "Audit", "NoAudit", "DependsOn", "Sensitive",
+	for _, name := range []string{"PerPrincipal", "PerClientIP", "PerCredential", "Global"} { // arguments of RateLimit
+		if !ours[name] || !strings.Contains(docs["RateLimit"], name) {
+			t.Errorf("%s is not exported, or the comment of RateLimit does not know it", name)
+		}
+		delete(ours, name)
+	}
+	for _, name := range []string{"Deadline", "MaxBody", "MaxInFlight", "RateLimit", "Burst", "NoRateLimit", "Audit", "NoAudit", "DependsOn", "Sensitive",
 		"StrictBody", "NoStrictBody", "CORSOrigins", "CORSCredentials", "NoCORS"} {
 		if !ours[name] {
 			t.Errorf("%s is not exported", name)

@@ -28,6 +28,52 @@ func parseDeadline(s string) (policy.Duration, error) {
 	return policy.Duration(d), nil
 }
 
+// What a rate limit can hold; package limit refuses more.
+const (
+	shortestWindow = time.Second
+	longestWindow  = 24 * time.Hour
+	mostCalls      = 1_000_000_000
+	mostPerSecond  = 1_000_000
+	longestRefill  = 366 * 24 * time.Hour
+	mostRateLimits = 4 // of one method
+)
+
+// parseWindow reads the second argument of RateLimit.
+func parseWindow(s string) (policy.Duration, error) {
+	d, err := time.ParseDuration(s)
+	switch {
+	case err != nil:
+		return 0, errors.New(`the window is not a duration; write numbers with the units s, m or h, such as "1s", "1m" or "24h"`)
+	case d < shortestWindow || d > longestWindow:
+		return 0, errors.New(`the window must be of "1s" to "24h"`)
+	case d%time.Second != 0:
+		return 0, errors.New("the window must be of whole seconds")
+	}
+	return policy.Duration(d), nil
+}
+
+// checkRate returns why that many calls in a window, or at once, cannot be
+// counted.
+func checkRate(rate, burst int, window policy.Duration) error {
+	switch {
+	case rate < 1:
+		return errors.New("the rate must be at least 1; leave RateLimit out for no bound, or say NoRateLimit()")
+	case rate > mostCalls:
+		return fmt.Errorf("the rate must be at most %d", mostCalls)
+	case time.Duration(window)/time.Duration(rate) < time.Second/mostPerSecond:
+		return fmt.Errorf("the rate must be at most %d a second", mostPerSecond)
+	case burst < 1:
+		return errors.New("the burst must be at least 1; leave Burst out for one as large as the rate")
+	case burst > mostCalls:
+		return fmt.Errorf("the burst must be at most %d", mostCalls)
+	}
+	each := (time.Duration(window) + time.Duration(rate) - 1) / time.Duration(rate)
+	if time.Duration(burst) > longestRefill/each {
+		return errors.New("a burst that large takes more than a year to come back at this rate; lower the burst")
+	}
+	return nil
+}
+
 // sizeUnits are the units of MaxBody, in bytes.
 var sizeUnits = map[string]int64{
 	"B":  1,
@@ -58,4 +104,31 @@ func parseSize(s string) (int64, error) {
 		return 0, errTooLarge
 	}
 	return n * factor, nil
+}
+
+// partitions are the third arguments of RateLimit, as designs write them.
+var partitions = []struct {
+	partition policy.Partition
+	text      string
+}{
+	{PerPrincipal, "PerPrincipal"}, {PerClientIP, "PerClientIP"}, {PerCredential, "PerCredential"}, {Global, "Global"},
+}
+
+// partitionText returns a partition as a design writes it.
+func partitionText(p policy.Partition) string {
+	for _, known := range partitions {
+		if known.partition == p {
+			return known.text
+		}
+	}
+	return strconv.Quote(string(p))
+}
+
+func checkPartition(p policy.Partition) error {
+	for _, known := range partitions {
+		if known.partition == p {
+			return nil
+		}
+	}
+	return fmt.Errorf("unknown partition %q; use PerPrincipal, PerClientIP, PerCredential or Global", string(p))
 }

@@ -46,6 +46,8 @@ type RootExpr struct {
 	policies map[eval.Expression]*PolicyExpr
 	// marks is where Sensitive was called, in order.
 	marks []Pos
+	// bursts are the arguments that Burst made, in order.
+	bursts []*Burst
 }
 
 // PolicyExpr is what one API, service or method declares for itself, without
@@ -54,6 +56,8 @@ type PolicyExpr struct {
 	Deadline    *Setting[policy.Duration] // 0 switches an inherited one off
 	MaxBody     *Setting[int64]           // bytes
 	MaxInFlight *Setting[int]
+	RateLimits  []RateLimit    // in the order of declaration
+	NoRateLimit *Setting[bool] // switches inherited ones off; without RateLimits
 	Audit       *Setting[bool]
 	StrictBody  *Setting[bool]
 	CORSOrigins *Setting[[]string] // empty switches an inherited one off
@@ -74,7 +78,10 @@ type Effective struct {
 	Deadline    policy.Duration // 0 means none
 	MaxBody     int64           // bytes, always positive
 	MaxInFlight int             // 0 means no bound
-	Audit       bool
+	// RateLimits are those of the nearest level that declares any, with their
+	// burst filled in and without a name.
+	RateLimits []RateLimit
+	Audit      bool
 	// StrictBody is where the contract asks for strict bodies; nil for not.
 	StrictBody *Setting[bool]
 	// CORS is what the nearest CORSOrigins allows, and where; nil for nothing.
@@ -98,9 +105,9 @@ func (r *RootExpr) Policy(owner eval.Expression) *PolicyExpr {
 // Method returns the policy of m. For each setting the nearest declaration
 // wins: the method's, then its service's, then the API's. Without any, the
 // deadline is [policy.DefaultDeadline] (none for a method that streams its
-// payload or result), the body limit is [policy.DefaultMaxBody], calls in
-// flight are not bounded, nothing is audited, bodies are not strict and no page
-// of another origin may call.
+// payload or result), the body limit is [policy.DefaultMaxBody], neither calls
+// in flight nor their rate are bounded, nothing is audited, bodies are not
+// strict and no page of another origin may call.
 func (r *RootExpr) Method(m *goaexpr.MethodExpr) Effective {
 	levels := []*PolicyExpr{r.policies[m], r.policies[m.Service], r.policies[goaexpr.Root.API]}
 	deadline := policy.DefaultDeadline
@@ -111,6 +118,7 @@ func (r *RootExpr) Method(m *goaexpr.MethodExpr) Effective {
 		Deadline:    nearest(levels, deadline, func(p *PolicyExpr) *Setting[policy.Duration] { return p.Deadline }),
 		MaxBody:     nearest(levels, policy.DefaultMaxBody, func(p *PolicyExpr) *Setting[int64] { return p.MaxBody }),
 		MaxInFlight: nearest(levels, 0, func(p *PolicyExpr) *Setting[int] { return p.MaxInFlight }),
+		RateLimits:  nearestRateLimits(levels),
 		Audit:       nearest(levels, false, func(p *PolicyExpr) *Setting[bool] { return p.Audit }),
 		StrictBody:  nearestStrict(levels),
 		CORS:        nearestCORS(levels),

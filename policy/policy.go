@@ -106,6 +106,9 @@ type Method struct {
 	// MaxInFlight bounds the calls running at once in one process; 0 means
 	// no bound.
 	MaxInFlight int `json:"max_in_flight,omitempty"`
+	// RateLimits bound how often the method may be called, in design order; none
+	// means no bound.
+	RateLimits []RateLimit `json:"rate_limits,omitempty"`
 	// Audit asks for an audit event per call.
 	Audit bool `json:"audit,omitempty"`
 	// HasBody says that the design maps part of the payload to the body.

@@ -2,6 +2,8 @@ package policy_test
 
 import (
 	"encoding/json"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -41,6 +43,35 @@ func TestLate(t *testing.T) {
 		m := policy.Method{Requirements: c.requirements}
 		if m.Late() != c.want {
 			t.Errorf("%v: late %t", c.requirements, m.Late())
+		}
+	}
+}
+
+// A limit survives its way through JSON, with all that its readers count on.
+func TestRateLimit(t *testing.T) {
+	in := policy.Method{RateLimits: []policy.RateLimit{
+		{Name: "orders/create:principal-1m", Rate: 100, Per: policy.Duration(time.Minute), Burst: 200, Partition: policy.PerPrincipal},
+	}}
+	text, err := json.Marshal(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const want = `"rate_limits":[{"name":"orders/create:principal-1m","rate":100,"per":"1m0s","burst":200,"partition":"principal"}]`
+	if !strings.Contains(string(text), want) {
+		t.Errorf("%s\nlacks %s", text, want)
+	}
+	var out policy.Method
+	if err := json.Unmarshal(text, &out); err != nil || !slices.Equal(in.RateLimits, out.RateLimits) {
+		t.Errorf("%v: %v", err, out.RateLimits)
+	}
+	if text, err := json.Marshal(policy.Method{}); err != nil || strings.Contains(string(text), "rate") {
+		t.Errorf("%v: a method without limits is %s", err, text)
+	}
+	for partition, want := range map[policy.Partition]bool{
+		policy.PerPrincipal: true, policy.PerCredential: true, policy.PerClientIP: false, policy.Global: false,
+	} {
+		if partition.Authenticated() != want {
+			t.Errorf("%s needs somebody authenticated: %t", partition, !want)
 		}
 	}
 }

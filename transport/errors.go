@@ -23,6 +23,7 @@ type refused struct {
 	status                    int
 	name, message, id         string
 	kind                      string // error.type of the log, if not name
+	counted                   string // cause of the metric, if not name
 	temporary, timeout, fault bool
 	cause                     error // for the log
 }

@@ -39,6 +39,7 @@ import (
 	goa "goa.design/goa/v3/pkg"
 
 	"github.com/aguada-dev/aguada/auth"
+	"github.com/aguada-dev/aguada/limit"
 	"github.com/aguada-dev/aguada/policy"
 	"github.com/aguada-dev/aguada/telemetry"
 )
@@ -81,6 +82,13 @@ type Config struct {
 	// StrictTransport is how long browsers are told to come by TLS only
 	// (RFC 6797), in whole seconds; less than one tells them nothing.
 	StrictTransport time.Duration
+	// Limits, if set, returns where the contract's rate limits are counted; it is
+	// asked by Ready. Without it, and for nil, that is in this process.
+	Limits func() limit.Driver
+	// OneAddress says that clients cannot be told apart by their addresses, as
+	// behind a proxy that is not in TrustedProxies: limits per client address
+	// are off.
+	OneAddress bool
 	// TrustedProxies are the networks whose X-Forwarded-For is believed: the
 	// client of a request is then the last address in it that is not one of
 	// theirs. Without any it is the peer of the connection.
@@ -107,6 +115,7 @@ type HTTP struct {
 	mounted   map[routeKey]bool
 	unmatched *method
 	strict    []string // Strict-Transport-Security; nil for none
+	counted   limit.Driver
 	plain     *method
 	asked     *method // preflights; nil where no method has origins
 	errs      []error
@@ -138,6 +147,7 @@ type method struct {
 	clearRead, clearWrite     bool
 
 	running  atomic.Int64 // calls in flight, where MaxInFlight bounds them
+	limits   *limits      // nil for none
 	offers   []offer
 	probe    bool // the chassis' own, logged quietly
 	late     func(req any, scheme string) (auth.Credential, bool)
@@ -348,6 +358,9 @@ func (h *HTTP) Ready() error {
 			}
 		}
 		m.ambient = h.ambient(m)
+		if err := h.compileLimits(m); err != nil {
+			errs = append(errs, err)
+		}
 		if !m.secured || len(m.Routes) == 0 { // without a route nothing calls it
 			continue
 		}

@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -73,7 +74,7 @@ func (c *call) serve(r *http.Request) {
 		refusal = c.admit()
 	}
 	if refusal != nil {
-		c.h.cfg.Telemetry.Refused(refusal.name)
+		c.h.cfg.Telemetry.Refused(cmp.Or(refusal.counted, refusal.name))
 		c.refuse(refusal)
 		return
 	}
@@ -126,6 +127,11 @@ func (c *call) admit() *refused {
 		}
 		c.admitted = true
 	}
+	if !c.pending {
+		if err := c.spend(); err != nil {
+			return err
+		}
+	}
 	if c.req.ContentLength > m.maxBody {
 		c.tooLarge.Store(true)
 		return bodyTooLarge(m.maxBody)
@@ -150,7 +156,7 @@ func (c *call) authenticate() *refused {
 		c.pending = true
 		return nil
 	}
-	return c.unauthenticated(err)
+	return c.stranger(c.unauthenticated(err))
 }
 
 // Endpoint wraps an endpoint of Goa's: it finishes authentication where the
@@ -170,6 +176,9 @@ func (h *HTTP) Endpoint(service, name string, e goa.Endpoint) goa.Endpoint {
 		if c.pending {
 			c.late = req
 			if err := c.authenticate(); err != nil {
+				return nil, err
+			}
+			if err := c.spend(); err != nil {
 				return nil, err
 			}
 		}

@@ -15,13 +15,16 @@ var service{{ .Index }} = policy.Service{
 				{Schemes: []policy.Use{ {{- range $i, $u := .Schemes }}{{ if $i }}, {{ end }}{Scheme: {{ quote .Scheme }}, In: {{ printf "%q" .In }}, Name: {{ quote .Name }}}{{ end -}} }
 				{{- with .Scopes }}, Scopes: {{ printf "%#v" . }}{{ end }}},
 				{{- end }}
-			},
-			{{- end }}
+			},{{ end }}
 			{{- if .Deadline }}
 			Deadline: {{ duration .Deadline }},{{ end }}
 			MaxBody: {{ .MaxBody }},
 			{{- if .MaxInFlight }}
 			MaxInFlight: {{ .MaxInFlight }},{{ end }}
+			{{- with .RateLimits }}
+			RateLimits: []policy.RateLimit{ {{- range . }}
+				{Name: {{ quote .Name }}, Rate: {{ .Rate }}, Per: {{ duration .Per }}, Burst: {{ .Burst }}, Partition: {{ printf "%q" .Partition }}},{{ end }}
+			},{{ end }}
 			{{- if .Audit }}
 			Audit: true,{{ end }}
 			{{- if .HasBody }}
@@ -35,8 +38,7 @@ var service{{ .Index }} = policy.Service{
 			{{- if .StrictBody }}
 			StrictBody: true,{{ end }}
 			{{- with .CORS }}
-			CORS: &policy.CORS{Origins: {{ printf "%#v" .Origins }}{{ if .Credentials }}, Credentials: true{{ end }}},
-			{{- end }}
+			CORS: &policy.CORS{Origins: {{ printf "%#v" .Origins }}{{ if .Credentials }}, Credentials: true{{ end }}},{{ end }}
 			{{- with .RequestHeaders }}
 			RequestHeaders: {{ printf "%#v" . }},{{ end }}
 			{{- with .ResponseHeaders }}
@@ -45,11 +47,9 @@ var service{{ .Index }} = policy.Service{
 			Example: &policy.Example{
 				Verb: {{ quote .Verb }}, Path: {{ quote .Path }}, Status: {{ .Status }},
 				{{- with .Header }}
-				Header: {{ printf "%#v" . }},
-				{{- end }}
+				Header: {{ printf "%#v" . }},{{ end }}
 				{{- with .Body }}
-				Body: json.RawMessage({{ raw . }}),
-				{{- end }}
+				Body: json.RawMessage({{ raw . }}),{{ end }}
 			},
 			{{- end }}
 			{{- with .NotServed }}

@@ -43,13 +43,16 @@ var rules = map[string]struct{ ours, others []string }{
 	"auth/lockout":           {ours: []string{"auth"}},
 	"auth/mtls":              {ours: []string{"auth"}},
 	"auth/jwt":               {ours: []string{"auth", "policy"}, others: []string{"github.com/go-jose/go-jose/v4"}},
+	"limit":                  {},
+	"limit/redislimit":       {ours: []string{"limit"}, others: []string{"github.com/redis/go-redis/v9"}},
+	"limit/limittest":        {ours: []string{"limit"}},
 	"transport": {
-		ours:   []string{"auth", "policy", "telemetry"},
+		ours:   []string{"auth", "limit", "policy", "telemetry"},
 		others: []string{"goa.design/goa/v3/http", "goa.design/goa/v3/pkg", "github.com/gorilla/websocket", "go.opentelemetry.io/otel/trace"},
 	},
 	"": {
 		ours: []string{
-			"admin", "auth", "auth/apikey", "auth/basic", "auth/introspect", "auth/jwt", "auth/lockout", "auth/mtls", "config", "health", "lifecycle", "policy", "redact", "telemetry", "telemetry/cluelog", "transport",
+			"admin", "auth", "auth/apikey", "auth/basic", "auth/introspect", "auth/jwt", "auth/lockout", "auth/mtls", "config", "health", "lifecycle", "limit", "policy", "redact", "telemetry", "telemetry/cluelog", "transport",
 		},
 		others: []string{"go.opentelemetry.io/otel"},
 	},

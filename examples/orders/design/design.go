@@ -26,6 +26,8 @@ var _ = API("shop", func() {
 	Security(BasicAuth)
 	Deadline("5s")
 	MaxBody("1MiB")
+	// For each method: far more than one caller needs, far less than a flood.
+	RateLimit(10000, "1s", PerClientIP, Burst(20000))
 })
 
 // The schemes. The scope api:admin is what the method admin of users asks for.

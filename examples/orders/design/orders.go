@@ -25,6 +25,9 @@ var _ = Service("orders", func() {
 			Scope("api:write")
 		})
 		MaxInFlight(200)
+		// Both count: the address holds back who has many accounts.
+		RateLimit(2000, "1s", PerPrincipal, Burst(4000))
+		RateLimit(10000, "1s", PerClientIP, Burst(20000))
 		// A misspelt member would be a note or an address that is lost.
 		StrictBody()
 		Error("bad_request", ErrorResult, "An item is null, or the total is out of range.")

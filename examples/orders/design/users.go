@@ -15,6 +15,7 @@ var _ = Service("users", func() {
 
 	Method("list", func() {
 		Description("List the users by name.")
+		RateLimit(5000, "1s", PerCredential, Burst(10000))
 		Payload(func() {
 			APIKey("api_key", "key", String, "An API key.")
 			userPage()
@@ -35,6 +36,8 @@ var _ = Service("users", func() {
 
 	Method("admin", func() {
 		Description("List the users by name, with what became of their orders.")
+		// It reads all orders.
+		RateLimit(100, "1s", PerPrincipal)
 		Security(JWTAuth, func() {
 			Scope("api:admin")
 		})

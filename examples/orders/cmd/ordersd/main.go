@@ -21,6 +21,7 @@ import (
 	"github.com/aguada-dev/aguada/examples/orders"
 	"github.com/aguada-dev/aguada/examples/orders/gen/production"
 	"github.com/aguada-dev/aguada/examples/orders/store"
+	"github.com/aguada-dev/aguada/limit/redislimit"
 )
 
 func main() { aguada.Main(shop()) }
@@ -38,6 +39,9 @@ func shop() *aguada.App {
 		rt.OnStop("database", db.Close)
 		rt.Check("database", db.Ping)
 		if err := verifyKeys(ctx, rt, db); err != nil {
+			return nil, err
+		}
+		if err := shareLimits(rt); err != nil {
 			return nil, err
 		}
 		placing, err := orders.NewOrders(db, cfg, rt.Meter("orders"))
@@ -84,5 +88,21 @@ func verifyKeys(ctx context.Context, rt *aguada.Runtime, db *store.Store) error 
 	}
 	rt.OnStop("API keys", v.Close) // before the database, which it writes to
 	rt.Verify(apiKey, v)
+	return nil
+}
+
+// shareLimits has all replicas count calls together, if there is a Redis.
+func shareLimits(rt *aguada.Runtime) error {
+	if rt.Config.RedisURL.IsZero() {
+		return nil
+	}
+	shared, err := redislimit.Open(rt.Config.RedisURL.Reveal(), redislimit.Config{
+		Prefix: "shop", OnOutage: redislimit.Outage(rt.Config.RateLimitOnOutage),
+	})
+	if err != nil {
+		return err
+	}
+	rt.OnStop("rate limits", shared.Close)
+	rt.Limits(shared)
 	return nil
 }

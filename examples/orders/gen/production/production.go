@@ -188,7 +188,7 @@ var contract = &policy.Contract{
 	SchemaURI: "https://aguada.dev/schema/contract-1.json",
 	Generator: "aguada 0.1.0-dev",
 	API:       policy.API{Name: "shop", Title: "Shop", Version: "1.0.0"},
-	Source:    &policy.Source{Dir: "design", SHA256: "18dbaeff4027232405d0fc07e5f1563f95ebafbd9daeabb509e7ca762d93df02"},
+	Source:    &policy.Source{Dir: "design", SHA256: "807b25f5fb7a07bcd9ba90b4777d2d0457c2bf9e8f2ae6eb74e020f517f65547"},
 	Schemes: []policy.Scheme{
 		{Name: "api_key", Kind: "api_key"},
 		{Name: "basic", Kind: "basic"},
@@ -210,8 +210,11 @@ var service0 = policy.Service{
 			Requirements: []policy.Requirement{
 				{Schemes: []policy.Use{{Scheme: "basic", In: "header", Name: "Authorization"}}},
 			},
-			Deadline:       policy.Duration(5 * time.Second),
-			MaxBody:        1048576,
+			Deadline: policy.Duration(5 * time.Second),
+			MaxBody:  1048576,
+			RateLimits: []policy.RateLimit{
+				{Name: "accounts/me:client_ip-1s", Rate: 10000, Per: policy.Duration(1 * time.Second), Burst: 20000, Partition: "client_ip"},
+			},
 			HasResult:      true,
 			Produces:       []string{"application/json"},
 			RequestHeaders: []string{"Authorization"},
@@ -233,9 +236,13 @@ var service1 = policy.Service{
 			Requirements: []policy.Requirement{
 				{Schemes: []policy.Use{{Scheme: "jwt", In: "header", Name: "Authorization"}}, Scopes: []string{"api:write"}},
 			},
-			Deadline:        policy.Duration(5 * time.Second),
-			MaxBody:         1048576,
-			MaxInFlight:     200,
+			Deadline:    policy.Duration(5 * time.Second),
+			MaxBody:     1048576,
+			MaxInFlight: 200,
+			RateLimits: []policy.RateLimit{
+				{Name: "orders/create:principal-1s", Rate: 2000, Per: policy.Duration(1 * time.Second), Burst: 4000, Partition: "principal"},
+				{Name: "orders/create:client_ip-1s", Rate: 10000, Per: policy.Duration(1 * time.Second), Burst: 20000, Partition: "client_ip"},
+			},
 			HasBody:         true,
 			HasResult:       true,
 			Consumes:        []string{"application/json"},
@@ -256,8 +263,11 @@ var service1 = policy.Service{
 			Requirements: []policy.Requirement{
 				{Schemes: []policy.Use{{Scheme: "jwt", In: "header", Name: "Authorization"}}, Scopes: []string{"api:read"}},
 			},
-			Deadline:        policy.Duration(5 * time.Second),
-			MaxBody:         1048576,
+			Deadline: policy.Duration(5 * time.Second),
+			MaxBody:  1048576,
+			RateLimits: []policy.RateLimit{
+				{Name: "orders/get:client_ip-1s", Rate: 10000, Per: policy.Duration(1 * time.Second), Burst: 20000, Partition: "client_ip"},
+			},
 			HasResult:       true,
 			Produces:        []string{"application/json"},
 			RequestHeaders:  []string{"Authorization"},
@@ -273,8 +283,11 @@ var service1 = policy.Service{
 			Requirements: []policy.Requirement{
 				{Schemes: []policy.Use{{Scheme: "jwt", In: "header", Name: "Authorization"}}, Scopes: []string{"api:read"}},
 			},
-			Deadline:        policy.Duration(5 * time.Second),
-			MaxBody:         1048576,
+			Deadline: policy.Duration(5 * time.Second),
+			MaxBody:  1048576,
+			RateLimits: []policy.RateLimit{
+				{Name: "orders/list:client_ip-1s", Rate: 10000, Per: policy.Duration(1 * time.Second), Burst: 20000, Partition: "client_ip"},
+			},
 			HasResult:       true,
 			Produces:        []string{"application/json"},
 			RequestHeaders:  []string{"Authorization"},
@@ -290,8 +303,11 @@ var service1 = policy.Service{
 			Requirements: []policy.Requirement{
 				{Schemes: []policy.Use{{Scheme: "jwt", In: "header", Name: "Authorization"}}, Scopes: []string{"api:write"}},
 			},
-			Deadline:        policy.Duration(5 * time.Second),
-			MaxBody:         1048576,
+			Deadline: policy.Duration(5 * time.Second),
+			MaxBody:  1048576,
+			RateLimits: []policy.RateLimit{
+				{Name: "orders/cancel:client_ip-1s", Rate: 10000, Per: policy.Duration(1 * time.Second), Burst: 20000, Partition: "client_ip"},
+			},
 			Audit:           true,
 			HasResult:       true,
 			Produces:        []string{"application/json"},
@@ -315,8 +331,11 @@ var service2 = policy.Service{
 			Requirements: []policy.Requirement{
 				{Schemes: []policy.Use{{Scheme: "oauth2", In: "header", Name: "Authorization"}}, Scopes: []string{"api:read"}},
 			},
-			Deadline:        policy.Duration(5 * time.Second),
-			MaxBody:         1048576,
+			Deadline: policy.Duration(5 * time.Second),
+			MaxBody:  1048576,
+			RateLimits: []policy.RateLimit{
+				{Name: "reports/sales:client_ip-1s", Rate: 10000, Per: policy.Duration(1 * time.Second), Burst: 20000, Partition: "client_ip"},
+			},
 			HasResult:       true,
 			Produces:        []string{"application/json"},
 			RequestHeaders:  []string{"Authorization"},
@@ -339,8 +358,11 @@ var service3 = policy.Service{
 			Requirements: []policy.Requirement{
 				{Schemes: []policy.Use{{Scheme: "api_key", In: "header", Name: "X-API-Key"}}},
 			},
-			Deadline:       policy.Duration(5 * time.Second),
-			MaxBody:        1048576,
+			Deadline: policy.Duration(5 * time.Second),
+			MaxBody:  1048576,
+			RateLimits: []policy.RateLimit{
+				{Name: "users/list:credential-1s", Rate: 5000, Per: policy.Duration(1 * time.Second), Burst: 10000, Partition: "credential"},
+			},
 			HasResult:      true,
 			Produces:       []string{"application/json"},
 			RequestHeaders: []string{"X-Api-Key"},
@@ -355,8 +377,11 @@ var service3 = policy.Service{
 			Requirements: []policy.Requirement{
 				{Schemes: []policy.Use{{Scheme: "jwt", In: "header", Name: "Authorization"}}, Scopes: []string{"api:admin"}},
 			},
-			Deadline:       policy.Duration(5 * time.Second),
-			MaxBody:        1048576,
+			Deadline: policy.Duration(5 * time.Second),
+			MaxBody:  1048576,
+			RateLimits: []policy.RateLimit{
+				{Name: "users/admin:principal-1s", Rate: 100, Per: policy.Duration(1 * time.Second), Burst: 100, Partition: "principal"},
+			},
 			HasResult:      true,
 			Produces:       []string{"application/json"},
 			RequestHeaders: []string{"Authorization"},
@@ -366,10 +391,13 @@ var service3 = policy.Service{
 		},
 		{
 			Service: "users", Name: "public", Kind: "unary",
-			Routes:    []policy.Route{{Verb: "GET", Pattern: "/users/public"}},
-			Access:    "public",
-			Deadline:  policy.Duration(5 * time.Second),
-			MaxBody:   1048576,
+			Routes:   []policy.Route{{Verb: "GET", Pattern: "/users/public"}},
+			Access:   "public",
+			Deadline: policy.Duration(5 * time.Second),
+			MaxBody:  1048576,
+			RateLimits: []policy.RateLimit{
+				{Name: "users/public:client_ip-1s", Rate: 10000, Per: policy.Duration(1 * time.Second), Burst: 20000, Partition: "client_ip"},
+			},
 			HasResult: true,
 			Produces:  []string{"application/json"},
 			Example: &policy.Example{
