@@ -125,13 +125,17 @@ func (rt *Runtime) Peppers() apikey.Peppers {
 // introspection asks about the opaque tokens of a scheme.
 func (rt *Runtime) introspection(scheme string) (*introspect.Verifier, error) {
 	c := rt.Config
-	endpoint := func() string { return c.AuthIntrospectionURL }
+	endpoint, issuers := func() string { return c.AuthIntrospectionURL }, c.AuthIssuers
 	if c.AuthIntrospectionURL == "" {
-		endpoint = rt.discovered
+		asked, ok := rt.discovering()
+		if !ok {
+			return nil, errors.New("AUTH_INTROSPECTION_URL is not set, and no issuer is asked where it is")
+		}
+		endpoint, issuers = asked.Keys.IntrospectionEndpoint, []string{asked.Name}
 	}
 	id := func() string { return c.AuthIntrospectionClientID }
 	v, err := introspect.New(endpoint, id, c.AuthIntrospectionClientSecret.Reveal, introspect.Config{
-		Scheme: scheme, Issuers: c.AuthIssuers, Audience: c.AuthAudiences, Leeway: c.AuthLeeway, MaxAge: c.AuthMaxTokenAge, Logger: rt.Logger,
+		Scheme: scheme, Issuers: issuers, Audience: c.AuthAudiences, Leeway: c.AuthLeeway, MaxAge: c.AuthMaxTokenAge, Logger: rt.Logger,
 	})
 	if err != nil {
 		return nil, err
@@ -141,16 +145,16 @@ func (rt *Runtime) introspection(scheme string) (*introspect.Verifier, error) {
 	return v, nil
 }
 
-// discovered returns the introspection endpoint of the first issuer that is asked
-// for its keys, "" while it is not known. It is no other's, whatever happens:
-// the secret and the tokens are for that issuer.
-func (rt *Runtime) discovered() string {
+// discovering returns the first issuer that is asked for its keys. Introspection
+// asks no other, whatever happens, and believes it about nobody else: the secret
+// and the tokens are for that issuer.
+func (rt *Runtime) discovering() (jwt.Issuer, bool) {
 	for i, issuer := range rt.keys {
 		if file, address := rt.Config.KeySet(i); file == "" && address == "" {
-			return issuer.Keys.IntrospectionEndpoint()
+			return issuer, true
 		}
 	}
-	return ""
+	return jwt.Issuer{}, false
 }
 
 // issuers opens the key sets of the configured issuers. Readiness depends on

@@ -34,7 +34,9 @@ func (r *rig) statuses(n int, addr, token string) string {
 }
 
 func TestRateLimitPerPrincipal(t *testing.T) {
-	r := newRig(t, func(r *rig) { r.policyOf("show").RateLimits = []policy.RateLimit{perHour("show", 2, policy.PerPrincipal)} })
+	r := newRig(t, func(r *rig) {
+		r.policyOf("show").RateLimits = []policy.RateLimit{perHour("show", 2, policy.PerPrincipal)}
+	})
 	for left := 1; left >= 0; left-- {
 		w := r.from("192.0.2.1", "GET", "/orders/o1", r.token)
 		if w.Code != 200 || w.Header().Get("RateLimit-Policy") != `"show";q=2;w=3600` || !strings.HasPrefix(w.Header().Get("RateLimit"), fmt.Sprintf(`"show";r=%d;t=`, left)) {
@@ -95,7 +97,9 @@ func TestStrangersSpendTheirAddressOnly(t *testing.T) {
 }
 
 func TestRateLimitPerAddress(t *testing.T) {
-	limited := func(r *rig) { r.policyOf("find").RateLimits = []policy.RateLimit{perHour("find", 1, policy.PerClientIP)} }
+	limited := func(r *rig) {
+		r.policyOf("find").RateLimits = []policy.RateLimit{perHour("find", 1, policy.PerClientIP)}
+	}
 	r := newRig(t, limited)
 	for _, c := range []struct {
 		addr string
@@ -136,7 +140,9 @@ func TestWhoIsCounted(t *testing.T) {
 
 // A credential in the body is known late, and counts all the same.
 func TestRateLimitOfLateCredentials(t *testing.T) {
-	r := newRig(t, func(r *rig) { r.policyOf("login").RateLimits = []policy.RateLimit{perHour("login", 1, policy.PerPrincipal)} })
+	r := newRig(t, func(r *rig) {
+		r.policyOf("login").RateLimits = []policy.RateLimit{perHour("login", 1, policy.PerPrincipal)}
+	})
 	for _, want := range []int{http.StatusOK, http.StatusTooManyRequests} {
 		if w := r.do(request("POST", "/login", "", `{"secret":"`+r.key+`"}`)); w.Code != want {
 			t.Errorf("%d %s, want %d", w.Code, w.Body, want)
