@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -30,26 +31,33 @@ const cells = 1 << 13
 // others, and who shares one cell with a guessed account by chance is not held
 // up. It takes 160 KiB.
 type delays struct {
-	most    int64
-	waiting atomic.Int64
+	most int
 	// rows say when all failures will be forgotten; how far that is away
 	// tells how many there are.
 	rows [2][cells]atomic.Int64
-	// held counts the calls that wait, by the cell in the first row.
-	held [cells]atomic.Int32
+
+	mu    sync.Mutex
+	calls int // that are held up
+	// places counts them by credential.
+	places map[[sha256.Size]byte]int
+	// held counts the places by the cell of the account in the first row.
+	held [cells]int32
 }
 
-func (d *delays) init(most int) { d.most = int64(most) }
+func (d *delays) init(most int) { d.most, d.places = most, make(map[[sha256.Size]byte]int) }
 
-func (d *delays) cells(account [sha256.Size]byte) (a, b *atomic.Int64, held *atomic.Int32) {
-	i := binary.BigEndian.Uint32(account[16:]) % cells
+func first(account [sha256.Size]byte) uint32 {
+	return binary.BigEndian.Uint32(account[16:]) % cells
+}
+
+func (d *delays) cells(account [sha256.Size]byte) (a, b *atomic.Int64) {
 	j := binary.BigEndian.Uint32(account[20:]) % cells
-	return &d.rows[0][i], &d.rows[1][j], &d.held[i]
+	return &d.rows[0][first(account)], &d.rows[1][j]
 }
 
 // delay returns for how long a call is held up.
 func (d *delays) delay(account [sha256.Size]byte, now time.Duration) time.Duration {
-	a, b, _ := d.cells(account)
+	a, b := d.cells(account)
 	ahead := time.Duration(min(a.Load(), b.Load())) - now
 	if ahead <= 0 {
 		return 0
@@ -58,17 +66,15 @@ func (d *delays) delay(account [sha256.Size]byte, now time.Duration) time.Durati
 }
 
 // wait holds a call up.
-func (d *delays) wait(ctx context.Context, account [sha256.Size]byte, now time.Duration) error {
+func (d *delays) wait(ctx context.Context, key, account [sha256.Size]byte, now time.Duration) error {
 	delay := d.delay(account, now)
 	if delay == 0 {
 		return nil
 	}
-	_, _, held := d.cells(account)
-	defer d.waiting.Add(-1)
-	defer held.Add(-1)
-	if n, h := d.waiting.Add(1), int64(held.Add(1)); n > d.most || h > max(d.most/8, 1) {
-		return errDelayed
+	if err := d.enter(key, first(account)); err != nil {
+		return err
 	}
+	defer d.leave(key, first(account))
 	timer := time.NewTimer(delay)
 	defer timer.Stop()
 	select {
@@ -79,9 +85,37 @@ func (d *delays) wait(ctx context.Context, account [sha256.Size]byte, now time.D
 	}
 }
 
+// enter takes a place, or shares that of the calls with the same credential. Who
+// shares one is refused where a wrong guess would be: else full places would
+// tell, without a hash, whether the guess is what somebody else logs in with.
+func (d *delays) enter(key [sha256.Size]byte, cell uint32) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.calls >= crowd || len(d.places) >= d.most || int(d.held[cell]) >= max(d.most/8, 1) {
+		return errDelayed
+	}
+	d.calls++
+	d.places[key]++
+	if d.places[key] == 1 {
+		d.held[cell]++
+	}
+	return nil
+}
+
+func (d *delays) leave(key [sha256.Size]byte, cell uint32) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.calls--
+	d.places[key]--
+	if d.places[key] == 0 {
+		delete(d.places, key)
+		d.held[cell]--
+	}
+}
+
 // failed counts a failure.
 func (d *delays) failed(account [sha256.Size]byte, now time.Duration) {
-	a, b, _ := d.cells(account)
+	a, b := d.cells(account)
 	for _, cell := range [2]*atomic.Int64{a, b} {
 		for {
 			old := cell.Load()
@@ -95,7 +129,7 @@ func (d *delays) failed(account [sha256.Size]byte, now time.Duration) {
 
 // succeeded forgets the failures of an account.
 func (d *delays) succeeded(account [sha256.Size]byte) {
-	a, b, _ := d.cells(account)
+	a, b := d.cells(account)
 	a.Store(0)
 	b.Store(0)
 }

@@ -78,7 +78,7 @@ func TestAccountIsForgiven(t *testing.T) {
 	})
 }
 
-// Calls that are held up are bounded, for one account and for all. What does not
+// Credentials that are held up are bounded, for one account and for all. What does not
 // fit is told so at once, and remembered successes pass.
 func TestDelayedCallsAreBounded(t *testing.T) {
 	hash := hashed(t, "x")
@@ -95,13 +95,13 @@ func TestDelayedCallsAreBounded(t *testing.T) {
 			timed(u, name, "wrong")
 		}
 		for _, name := range accounts[:7] {
-			for range 2 {
-				go timed(u, name, "wrong")
+			for i := range 2 {
+				go timed(u, name, fmt.Sprint("wrong ", i))
 			}
 		}
 		synctest.Wait()
 		if got := timed(u, "ann", "wrong"); got != "!unavailable after 0s" {
-			t.Errorf("a third call for one account: %s", got)
+			t.Errorf("a third credential for one account: %s", got)
 		}
 		if got := timed(u, "ann", "x"); got != "ann after 0s" {
 			t.Errorf("a remembered success: %s", got)

@@ -8,7 +8,7 @@ import (
 	"github.com/aguada-dev/aguada/auth"
 )
 
-// turns bounds how many passwords are hashed at once, and how many calls wait
+// turns bounds how many passwords are hashed at once, and how many wait
 // for that.
 type turns struct {
 	taken   chan struct{}
@@ -20,6 +20,9 @@ type turns struct {
 func (t *turns) init(hashing, queue int, wait time.Duration) {
 	t.taken, t.most, t.wait = make(chan struct{}, hashing), int64(queue), wait
 }
+
+// full reports whether nobody else may wait.
+func (t *turns) full() bool { return t.waiting.Load() >= t.most }
 
 // take waits for a turn, which the caller gives back.
 func (t *turns) take(ctx context.Context) error {

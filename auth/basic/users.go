@@ -45,16 +45,17 @@ type Config struct {
 	// Hashing is how many passwords are hashed at once; each takes the memory
 	// that its hash names, 19 MiB by default. 0 means one per processor.
 	Hashing int
-	// Queue is how many calls may wait for their turn to hash; any more are
-	// refused as Unavailable at once. 0 means 32 for each of Hashing.
+	// Queue is how many credentials may wait for their turn to be hashed; calls
+	// with any more are refused as Unavailable at once. 0 means 32 for each of
+	// Hashing.
 	Queue int
 	// Wait is how long a call waits for its turn to hash before it is refused
 	// as Unavailable, and for an answer of a store; 2 s if 0.
 	Wait time.Duration
-	// Delayed is how many calls may be held up at once because a password of
-	// their account was wrong before; 256 if 0. Any more are refused as
-	// Unavailable at once, and so is one that makes more than an eighth of them for
-	// one account.
+	// Delayed is how many credentials may be held up at once because a password
+	// of their account was wrong before; 256 if 0. Calls that come while as many
+	// are, or an eighth of them for the call's account, are refused as
+	// Unavailable at once.
 	Delayed int
 	// Cache is how many successes are remembered; 1024 if 0, none if negative.
 	Cache int
@@ -88,19 +89,26 @@ const recheck = 5 * time.Second
 // says who is a stranger, a guesser who does not wait for an answer is slowed
 // down only for accounts that are not remembered.
 //
+// Calls that present the same credential at once take one place among those that are
+// held up or wait for a turn, and one hash, which counts as one guess of the
+// account. Each is held up for as long as it would be alone, or until its own context ends.
+// 4096 calls may be held up, and as many wait for a turn; any more are refused as
+// Unavailable at once.
+//
 // All calls together use the memory of Hashing hashes, three times that with what
 // is not collected yet (GOGC=100), and some KiB for each call that waits: by default
 // 57 MiB for each processor, however many log in.
 type Users struct {
-	cfg    Config
-	store  Store
-	fresh  time.Duration // how long the store need not be asked
-	start  time.Time
-	digest *digest.Digest
-	turns  turns
-	delays delays
-	cache  cache
-	seen   recipes
+	cfg     Config
+	store   Store
+	fresh   time.Duration // how long the store need not be asked
+	start   time.Time
+	digest  *digest.Digest
+	turns   turns
+	flights flights
+	delays  delays
+	cache   cache
+	seen    recipes
 
 	pausedUntil atomic.Int64 // upgrades, since start
 	told        atomic.Int64 // when a broken hash was last logged, since start
@@ -165,6 +173,7 @@ func New(store Store, cfg Config) (*Users, error) {
 		u.fresh = 0 // it is in memory
 	}
 	u.turns.init(cfg.Hashing, cfg.Queue, cfg.Wait)
+	u.flights.init()
 	u.delays.init(cfg.Delayed)
 	u.cache.init(cfg.Cache)
 	return u, nil
@@ -185,24 +194,15 @@ func (u *Users) Verify(ctx context.Context, c auth.Credential) (*auth.Principal,
 		}
 	}
 	account := u.digest.Text(c.Username)
-	if err := u.delays.wait(ctx, account, u.now()); err != nil {
+	if err := u.delays.wait(ctx, key, account, u.now()); err != nil {
 		return nil, err
 	}
-	p, old, next, err := u.hash(ctx, c, key, account)
-	if err == nil && next != "" {
-		u.replace(ctx, c.Username, old, next)
-	}
-	return p, err
+	return u.share(ctx, c, key, account)
 }
 
-// hash verifies in its turn. It returns the hash of a success and the one that should
-// take its place, if any.
+// hash verifies. It returns the hash of a success and the one that should take its
+// place, if any.
 func (u *Users) hash(ctx context.Context, c auth.Credential, key, account [sha256.Size]byte) (p *auth.Principal, old, next string, err error) {
-	if err := u.turns.take(ctx); err != nil {
-		return nil, "", "", err
-	}
-	defer u.turns.give()
-	ctx = context.WithoutCancel(ctx) // who hangs up now has guessed all the same
 	// A call that went before may have succeeded.
 	if p, err := u.remembered(ctx, key, c.Username); p != nil || err != nil {
 		return p, "", "", err

@@ -2,6 +2,7 @@ package basic
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -85,18 +86,18 @@ func TestUsersQueueIsBounded(t *testing.T) {
 			t.Fatal(err)
 		}
 		u.turns.taken <- struct{}{}
-		verify := func() error {
-			_, err := u.Verify(t.Context(), auth.Credential{Username: "ann", Password: "x"})
+		verify := func(password int) error {
+			_, err := u.Verify(t.Context(), auth.Credential{Username: "ann", Password: fmt.Sprint(password)})
 			return err
 		}
 		done := make(chan error)
-		for range 3 {
-			go func() { done <- verify() }()
+		for i := range 3 {
+			go func() { done <- verify(i) }()
 		}
 		synctest.Wait()
 		start := time.Now()
-		for range 100 {
-			if err := verify(); refusal(err) != auth.Unavailable || time.Since(start) != 0 {
+		for i := range 100 { // the same as in the queue, or others
+			if err := verify(i); refusal(err) != auth.Unavailable || time.Since(start) != 0 {
 				t.Fatalf("got %v after %s, want unavailable at once", err, time.Since(start))
 			}
 		}

@@ -185,9 +185,9 @@ func TestUsersBusy(t *testing.T) {
 	}
 	const calls = 4
 	results := make(chan string, calls)
-	for range calls {
+	for i := range calls {
 		go func() {
-			results <- reason(u.Verify(context.Background(), auth.Credential{Username: "ann", Password: "x"}))
+			results <- reason(u.Verify(context.Background(), auth.Credential{Username: "ann", Password: fmt.Sprint(i)}))
 		}()
 	}
 	count := map[string]int{}
