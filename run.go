@@ -201,7 +201,7 @@ func (rt *Runtime) transport(c *policy.Contract, v auth.Verifiers, files *config
 // end requests under way; package transport bounds the reading of bodies.
 func (rt *Runtime) server(h *HTTP, files *config.TLS) *http.Server {
 	c := rt.Config
-	return &http.Server{
+	s := &http.Server{
 		Handler:           h,
 		TLSConfig:         files.Public(),
 		ReadHeaderTimeout: c.ReadHeaderTimeout,
@@ -209,11 +209,14 @@ func (rt *Runtime) server(h *HTTP, files *config.TLS) *http.Server {
 		IdleTimeout:       c.IdleTimeout,
 		MaxHeaderBytes:    int(c.MaxHeaderBytes),
 		BaseContext:       func(net.Listener) context.Context { return rt.operation.clue.BaseContext(context.Background()) },
-		ConnContext:       transport.ConnContext,
 		// OPTIONS * shall not bypass the log either.
 		DisableGeneralOptionsHandler: true,
 		ErrorLog:                     slog.NewLogLogger(rt.Logger.Handler(), slog.LevelWarn),
 	}
+	if c.TLSClientIdentity != "off" {
+		s.ConnContext = transport.ConnContext
+	}
+	return s
 }
 
 // warnUndeclared names the methods that are open because the design says
