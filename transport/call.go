@@ -41,6 +41,7 @@ type call struct {
 	pending   bool            // authentication waits for the body
 	page      *grant          // what a page of another origin may do; nil for nothing
 	admitted  bool            // counted in the method's in-flight calls
+	charged   bool            // to the limits of its address, before the others
 
 	match   match
 	escaped bool // the match's values are as in a raw path

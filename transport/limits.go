@@ -20,12 +20,20 @@ type limits struct {
 	// Callers who are not let in are charged to the limits of addresses alone:
 	// they spend nothing of what others share. Nil if there are none.
 	strangers *limit.Limiter
+
+	// What is left of all without those of addresses, which callers are charged
+	// first whose credential is in the body.
+	rest      *limit.Limiter
+	restParts []policy.Partition
 }
+
+// addressParts are the partitions of strangers.
+var addressParts = []policy.Partition{policy.PerClientIP, policy.PerClientIP, policy.PerClientIP, policy.PerClientIP}
 
 // compileLimits makes the limits of a method.
 func (h *HTTP) compileLimits(m *method) error {
-	var all, addresses []limit.Rule
-	var parts []policy.Partition
+	var all, addresses, rest []limit.Rule
+	var parts, restParts []policy.Partition
 	for _, r := range m.RateLimits {
 		rule := limit.Rule{Name: r.Name, Rate: r.Rate, Per: time.Duration(r.Per), Burst: r.Burst}
 		switch {
@@ -35,6 +43,8 @@ func (h *HTTP) compileLimits(m *method) error {
 			addresses = append(addresses, rule)
 		case r.Partition.Authenticated() && !m.secured:
 			return fmt.Errorf("method %s.%s is limited per %s, which nobody knows: the service authenticates by itself; limit per client address or for all", m.Service, m.Name, r.Partition)
+		default:
+			rest, restParts = append(rest, rule), append(restParts, r.Partition)
 		}
 		all, parts = append(all, rule), append(parts, r.Partition)
 	}
@@ -45,9 +55,12 @@ func (h *HTTP) compileLimits(m *method) error {
 	if err != nil {
 		return err
 	}
-	l := &limits{parts: parts}
+	l := &limits{parts: parts, restParts: restParts}
 	if l.all, err = limit.New(driver, all...); err == nil && len(addresses) > 0 && m.secured {
 		l.strangers, err = limit.New(driver, addresses...)
+	}
+	if err == nil && l.strangers != nil && len(rest) > 0 {
+		l.rest, err = limit.New(driver, rest...)
 	}
 	if err != nil {
 		return fmt.Errorf("method %s.%s: %w", m.Service, m.Name, err)
@@ -75,29 +88,57 @@ func (h *HTTP) driver() (limit.Driver, error) {
 	return h.counted, nil
 }
 
-// spend charges the call to its method's limits, or refuses it.
-func (c *call) spend() *refused {
+// charge charges a call to its method's limits before its body is read. Where
+// the credential is in the body, that is to those of its address: reading and
+// decoding must not be free for all whose body does not get as far as the
+// credential.
+func (c *call) charge() *refused {
 	l := c.m.limits
-	if l == nil {
+	switch {
+	case l == nil:
+		return nil
+	case !c.pending:
+		return c.take(l.all, l.parts)
+	case l.strangers == nil:
 		return nil
 	}
+	c.charged = true
+	return c.take(l.strangers, addressParts[:len(l.parts)-len(l.restParts)])
+}
+
+// chargeLate charges a call to the limits to which charge did not, once the
+// credential in its body is known.
+func (c *call) chargeLate() *refused {
+	l := c.m.limits
+	switch {
+	case l == nil:
+		return nil
+	case c.charged:
+		return c.take(l.rest, l.restParts)
+	}
+	return c.take(l.all, l.parts)
+}
+
+// take charges the call to some of its method's limits, and tells the caller how
+// they stand.
+func (c *call) take(l *limit.Limiter, parts []policy.Partition) *refused {
 	var p limit.Partitions
-	for i, part := range l.parts {
+	for i, part := range parts {
 		p[i] = c.partition(part)
 	}
-	d := l.all.Take(c, p)
+	d := l.Take(c, p)
 	header := c.w.Header()
-	header["Ratelimit-Policy"] = l.policy[:1:1]
+	header["Ratelimit-Policy"] = c.m.limits.policy[:1:1]
 	var buf [256]byte
-	if b := l.all.AppendRateLimit(buf[:0], &d); len(b) > 0 {
-		header["Ratelimit"] = []string{string(b)}
+	if b := l.AppendRateLimit(buf[:0], &d); len(b) > 0 {
+		header["Ratelimit"] = append(header["Ratelimit"], string(b))
 	}
 	if d.Allowed {
 		return nil
 	}
 	cause := "rate_limit"
 	if at := d.Refused(); at >= 0 {
-		cause += "_" + string(l.parts[at])
+		cause += "_" + string(parts[at])
 	}
 	return c.tooMany(&d, cause)
 }
@@ -106,7 +147,7 @@ func (c *call) spend() *refused {
 // refusal. It returns what he is told.
 func (c *call) stranger(refusal *refused) *refused {
 	l := c.m.limits
-	if l == nil || l.strangers == nil || refusal.status != http.StatusUnauthorized && refusal.status != http.StatusForbidden {
+	if l == nil || l.strangers == nil || c.charged || refusal.status != http.StatusUnauthorized && refusal.status != http.StatusForbidden {
 		return refusal
 	}
 	var p limit.Partitions
@@ -147,23 +188,21 @@ func (c *call) partition(p policy.Partition) limit.Partition {
 }
 
 // principalName tells principals apart: subjects of different issuers are
-// different people.
+// different people. Lengths keep one name from looking like two, whatever
+// issuers put in their subjects.
 func principalName(p *auth.Principal) string {
-	switch {
-	case p == nil:
+	if p == nil {
 		return ""
-	case p.Issuer == "":
-		return p.Subject
 	}
-	return p.Issuer + "\x00" + p.Subject
+	return strconv.Itoa(len(p.Issuer)) + ":" + p.Issuer + p.Subject
 }
 
 // credentialName tells credentials apart by what is not secret of them: the id
 // of a key or a token. Tokens without one, and passwords, are one credential of
 // their principal.
 func credentialName(p *auth.Principal) string {
-	if p == nil || p.CredentialID == "" {
-		return principalName(p)
+	if p == nil {
+		return ""
 	}
-	return principalName(p) + "\x00" + p.CredentialID
+	return strconv.Itoa(len(p.CredentialID)) + ":" + p.CredentialID + principalName(p)
 }

@@ -127,10 +127,8 @@ func (c *call) admit() *refused {
 		}
 		c.admitted = true
 	}
-	if !c.pending {
-		if err := c.spend(); err != nil {
-			return err
-		}
+	if err := c.charge(); err != nil {
+		return err
 	}
 	if c.req.ContentLength > m.maxBody {
 		c.tooLarge.Store(true)
@@ -175,10 +173,8 @@ func (h *HTTP) Endpoint(service, name string, e goa.Endpoint) goa.Endpoint {
 		}
 		if c.pending {
 			c.late = req
-			if err := c.authenticate(); err != nil {
-				return nil, err
-			}
-			if err := c.spend(); err != nil {
+			if err := c.admitLate(); err != nil {
+				h.cfg.Telemetry.Refused(cmp.Or(err.counted, err.name))
 				return nil, err
 			}
 		}
@@ -204,6 +200,15 @@ func (h *HTTP) Endpoint(service, name string, e goa.Endpoint) goa.Endpoint {
 		c.showPayload(ctx, telemetry.ResultPayload, res)
 		return res, nil
 	}
+}
+
+// admitLate decides, once the credential in the body is known, whether the
+// call may go on.
+func (c *call) admitLate() *refused {
+	if err := c.authenticate(); err != nil {
+		return err
+	}
+	return c.chargeLate()
 }
 
 // absent reports whether a result is nil, or a nil pointer.

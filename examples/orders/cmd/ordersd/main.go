@@ -98,6 +98,13 @@ func shareLimits(rt *aguada.Runtime) error {
 	}
 	shared, err := redislimit.Open(rt.Config.RedisURL.Reveal(), redislimit.Config{
 		Prefix: "shop", OnOutage: redislimit.Outage(rt.Config.RateLimitOnOutage),
+		Changed: func(err error) {
+			if err != nil {
+				rt.Logger.Warn("limits are not shared", "error", err)
+				return
+			}
+			rt.Logger.Info("limits are shared again")
+		},
 	})
 	if err != nil {
 		return err
