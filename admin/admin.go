@@ -229,7 +229,7 @@ func (s *Server) mount() {
 		get("/config", "the configuration, masked, and where each value came from", s.settings)
 	}
 	get("/methods", "the methods and their policies; as JSON, the contract", s.methods)
-	get("/audit", "recent audit events, the latest first: ?after=SEQ, ?limit=N, ?format=ndjson", s.audit)
+	get("/audit", "recent audit events, the latest first: ?action=NAME, ?outcome=denied, ?after=SEQ, ?limit=N", s.audit)
 	get("/build", "what was built from what, and with what", s.build)
 	get("/debug/pprof/", "profiles and stacks, with the commands that take them", s.profile)
 	if s.cfg.Leases != nil {
