@@ -9,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/aguada-dev/aguada/auth/internal/replace"
 )
 
 // FileStore keeps keys in a file that [Open] reads (see [File]). It is for the
@@ -153,58 +155,12 @@ func (s *FileStore) change(edit func(*File) error) error {
 	if len(data) >= maxFile {
 		return fmt.Errorf("change API keys: %s would be larger than %d bytes: keep them in a database", path, maxFile)
 	}
-	if err := replace(path, append(data, '\n')); err != nil {
+	old, err := os.Stat(path)
+	if err != nil { // it is made
+		old = nil
+	}
+	if err := replace.File(path, old, append(data, '\n')); err != nil {
 		return fmt.Errorf("change API keys: %w", err)
 	}
 	return nil
-}
-
-// replace puts a new file in the place of path, and waits for the disk.
-func replace(path string, data []byte) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*") // which is 0600
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, ignore(f.Close(), fs.ErrClosed), ignore(os.Remove(f.Name()), fs.ErrNotExist))
-		}
-	}()
-	if old, err := os.Stat(path); err == nil {
-		if err := keepOwner(f, old); err != nil {
-			return fmt.Errorf("keep the owner of %s: %w", path, err)
-		}
-		if err := f.Chmod(old.Mode().Perm()); err != nil {
-			return err
-		}
-	}
-	if _, err := f.Write(data); err != nil {
-		return err
-	}
-	if err := f.Sync(); err != nil {
-		return err
-	}
-	if err := f.Close(); err != nil {
-		return err
-	}
-	if err := os.Rename(f.Name(), path); err != nil {
-		return err
-	}
-	syncFolder(filepath.Dir(path))
-	return nil
-}
-
-// syncFolder makes a rename outlive a power failure, where the system can.
-func syncFolder(path string) {
-	if d, err := os.Open(path); err == nil {
-		_ = d.Sync()
-		_ = d.Close()
-	}
-}
-
-func ignore(err, expected error) error {
-	if errors.Is(err, expected) {
-		return nil
-	}
-	return err
 }

@@ -5,8 +5,6 @@ package apikey
 import (
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 )
 
 // lockFile refuses: two writers at once would lose a change, such as a
@@ -14,5 +12,3 @@ import (
 func lockFile(path string) (func(), error) {
 	return nil, fmt.Errorf("lock %s: %w", path, errors.ErrUnsupported)
 }
-
-func keepOwner(*os.File, fs.FileInfo) error { return nil }

@@ -3,8 +3,6 @@ package apikey
 import (
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"syscall"
 	"time"
 )
@@ -31,6 +29,3 @@ func lockFile(path string) (unlock func(), err error) {
 		time.Sleep(20 * time.Millisecond)
 	}
 }
-
-// keepOwner does nothing: a new file has the access rules of its folder.
-func keepOwner(*os.File, fs.FileInfo) error { return nil }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/aguada-dev/aguada/auth/basic/internal/password"
+	"github.com/aguada-dev/aguada/auth/internal/replace"
 )
 
 // FileText is the text of a users file, as people and [EditFile] change it:
@@ -217,38 +218,15 @@ func current(f *os.File, path string) (bool, error) {
 	return os.SameFile(open, there), nil
 }
 
-// replace writes the text into a new file and renames it to path.
-func (t *FileText) replace(old *os.File, path string) (err error) {
+// replace puts the text in the place of the old file.
+func (t *FileText) replace(old *os.File, path string) error {
 	info, err := old.Stat()
 	if err != nil {
 		return err
 	}
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".new-*") // with mode 0600
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, f.Close(), os.Remove(f.Name()))
-		}
-	}()
+	var text []byte
 	for _, l := range t.lines {
-		if _, err := f.WriteString(l.raw); err != nil {
-			return err
-		}
+		text = append(text, l.raw...)
 	}
-	if err := keepOwner(f, info); err != nil {
-		return fmt.Errorf("keep the owner: %w", err)
-	}
-	if err := errors.Join(f.Chmod(info.Mode().Perm()), f.Sync()); err != nil {
-		return err
-	}
-	if err := os.Rename(f.Name(), path); err != nil {
-		return err
-	}
-	_ = f.Close()
-	if dir, err := os.Open(filepath.Dir(path)); err == nil {
-		_, _ = dir.Sync(), dir.Close() // not every file system can
-	}
-	return nil
+	return replace.File(path, info, text)
 }

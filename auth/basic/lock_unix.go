@@ -4,7 +4,6 @@ package basic
 
 import (
 	"errors"
-	"io/fs"
 	"os"
 	"syscall"
 )
@@ -22,20 +21,4 @@ func lock(f *os.File) (bool, error) {
 			return false, err
 		}
 	}
-}
-
-// keepOwner gives a new file the owner and group of the old one.
-func keepOwner(f *os.File, old fs.FileInfo) error {
-	want, ok := old.Sys().(*syscall.Stat_t)
-	if !ok {
-		return nil
-	}
-	info, err := f.Stat()
-	if err != nil {
-		return err
-	}
-	if have, ok := info.Sys().(*syscall.Stat_t); ok && have.Uid == want.Uid && have.Gid == want.Gid {
-		return nil
-	}
-	return f.Chown(int(want.Uid), int(want.Gid))
 }
