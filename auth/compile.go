@@ -144,7 +144,7 @@ func (c *compiler) scheme(name string) *policy.Scheme {
 // use returns the position of a use, adding it when it is new.
 func (c *compiler) use(u policy.Use, s *policy.Scheme) int {
 	switch u.In {
-	case policy.InHeader, policy.InQuery, policy.InCookie, policy.InPath:
+	case policy.InHeader, policy.InQuery, policy.InCookie, policy.InPath, policy.InMetadata:
 	case policy.InBody:
 		c.guard.late = true
 	default:
@@ -152,6 +152,9 @@ func (c *compiler) use(u policy.Use, s *policy.Scheme) int {
 	}
 	if u.Name == "" {
 		c.fail("the use of scheme %q in the %s has no name", u.Scheme, u.In)
+	}
+	if u.Password != "" && (u.In != policy.InMetadata || s.Kind != policy.Basic) {
+		c.fail("scheme %q has the key of a password, which only Basic has, in metadata", u.Scheme)
 	}
 	at := slices.IndexFunc(c.guard.uses, func(x use) bool { return x.Use == u })
 	if at >= 0 {

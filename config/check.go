@@ -43,14 +43,13 @@ func (l *loader) check(cfg *Config, needs Needs) {
 		}
 	}
 	l.checkHTTP(cfg)
+	l.checkGRPC(cfg, needs)
 	l.checkAdmin(cfg)
 	l.checkTLS(cfg)
 	l.checkLog(cfg)
 	l.checkCredentials(cfg, needs)
 	l.checkTokens(cfg, needs)
-	if !slices.Contains([]string{"local", "open", "closed"}, cfg.RateLimitOnOutage) {
-		l.refuse("RATE_LIMIT_ON_OUTAGE", "is not one of its values", "set it to local, open or closed")
-	}
+	l.checkTraffic(cfg, needs)
 	l.checkIdentity(cfg)
 	l.checkLockout(cfg)
 	l.checkBrowsers(cfg)
@@ -91,6 +90,39 @@ func (l *loader) checkHTTP(cfg *Config) {
 	}
 	if cfg.MaxHeaderBytes <= 0 || cfg.MaxHeaderBytes > 1<<30 {
 		l.refuse("MAX_HEADER_BYTES", "is not between 1 byte and 1GiB", "set it to a size, such as 1MiB")
+	}
+}
+
+// checkGRPC judges the gRPC listener. Where the design has no gRPC there is none.
+func (l *loader) checkGRPC(cfg *Config, needs Needs) {
+	v, set := l.env["GRPC_ADDR"]
+	if v != "" {
+		l.checkAddress("GRPC_ADDR", v)
+	}
+	if set && v == "" || !needs.GRPC {
+		cfg.GRPCAddr = "" // package env took the default
+		l.fields[l.index("GRPC_ADDR")].value = ""
+	}
+	if cfg.GRPCMaxConnectionAge < 0 {
+		l.refuse("GRPC_MAX_CONNECTION_AGE", "is negative", "set it to a duration, such as 30m, or to 0s")
+	}
+}
+
+// checkTraffic judges limits and idempotency.
+func (l *loader) checkTraffic(cfg *Config, needs Needs) {
+	if !slices.Contains([]string{"local", "open", "closed"}, cfg.RateLimitOnOutage) {
+		l.refuse("RATE_LIMIT_ON_OUTAGE", "is not one of its values", "set it to local, open or closed")
+	}
+	if !slices.Contains([]string{"on", "off"}, cfg.LoadShedding) {
+		l.refuse("LOAD_SHEDDING", "is neither on nor off", "set it to on or off")
+	}
+	const secret = "IDEMPOTENCY_SECRET" //nolint:gosec // the name of a variable
+	switch {
+	case l.refused(secret + fileSuffix):
+	case needs.Idempotency && cfg.IdempotencySecret.IsZero():
+		l.refuse(secret, "is not set, and the design has idempotency keys", "set it to 32 random bytes, or "+secret+fileSuffix+" to a file that holds them")
+	case cfg.IdempotencySecret.IsZero() && !cfg.IdempotencyOldSecret.IsZero():
+		l.refuse("IDEMPOTENCY_OLD_SECRET", "is set, and "+secret+" is not", "set both, or unset it")
 	}
 }
 

@@ -39,6 +39,12 @@ type Config struct {
 	MaxHeaderBytes    Size          `env:"MAX_HEADER_BYTES" envDefault:"1MiB" doc:"largest request header"`
 	TrustedProxies    Networks      `env:"TRUSTED_PROXIES" kind:"list of networks" doc:"networks (10.0.0.0/8) and addresses of the proxies whose X-Forwarded-For is believed"`
 
+	// The public gRPC listener, of designs that have gRPC.
+
+	GRPCAddr             string        `env:"GRPC_ADDR" envDefault:":8081" kind:"address" doc:"address of the public gRPC listener, of a design that has gRPC; off if this is set to nothing; beyond loopback it needs TLS like HTTP_ADDR"`
+	GRPCMaxConnectionAge time.Duration `env:"GRPC_MAX_CONNECTION_AGE" envDefault:"30m" doc:"after how long clients are asked to connect anew, so that load is spread over replicas; calls under way end first; 0s is never"`
+	GRPCReflection       bool          `env:"GRPC_REFLECTION" doc:"whether clients may ask which gRPC methods there are (gRPC server reflection); for development"`
+
 	// The private port.
 
 	AdminAddr         string `env:"ADMIN_ADDR" envDefault:"127.0.0.1:8082" kind:"address" doc:"address of the private port, which is off if this is set to nothing; beyond loopback it needs TLS like HTTP_ADDR, and ADMIN_TOKEN or ADMIN_CLIENT_CA_FILE"`
@@ -73,7 +79,15 @@ type Config struct {
 	// Limits.
 
 	RedisURL          Secret `env:"REDIS_URL" doc:"Redis by which replicas share their limits, redis:// or rediss://; without it each counts for itself"`
+	RedisSecret       Secret `env:"REDIS_SECRET" least:"16" doc:"key, the same for all replicas, under which callers and locked-out addresses are kept in Redis: without it whoever reads there knows them, and whoever writes there can lock out an address of his choice"`
 	RateLimitOnOutage string `env:"RATE_LIMIT_ON_OUTAGE" envDefault:"local" kind:"local|open|closed" doc:"what becomes of limited calls while Redis is away: each replica enforces its share, all pass, or all are refused"`
+
+	LoadShedding string `env:"LOAD_SHEDDING" envDefault:"on" kind:"on|off" doc:"whether calls are refused (503) while the process has more of them than it can serve in time, those of low priority first"`
+
+	// Idempotency.
+
+	IdempotencySecret    Secret `env:"IDEMPOTENCY_SECRET" least:"16" doc:"key that seals the answers that are stored under idempotency keys: 16 bytes at least, 32 random ones recommended"`
+	IdempotencyOldSecret Secret `env:"IDEMPOTENCY_OLD_SECRET" least:"16" doc:"the key before that one, while there are answers sealed with it"`
 
 	// Shutdown.
 
@@ -118,6 +132,9 @@ type Needs struct {
 	JWT      bool // a method uses JWTs
 	Token    bool // a method uses OAuth2 or bearer tokens, which may be opaque
 	Database bool // a service depends on the database
+
+	GRPC        bool // a method is called over gRPC
+	Idempotency bool // a method takes idempotency keys
 }
 
 // Load reads the settings from environ (as os.Environ returns it), and with

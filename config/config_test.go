@@ -17,7 +17,7 @@ import (
 	"github.com/aguada-dev/aguada/config"
 )
 
-var all = config.Needs{Basic: true, APIKey: true, JWT: true, Token: true, Database: true}
+var all = config.Needs{Basic: true, APIKey: true, JWT: true, Token: true, Database: true, GRPC: true, Idempotency: true}
 
 // plain compares configurations by what they say.
 var plain = []cmp.Option{
@@ -86,7 +86,7 @@ func TestDefaults(t *testing.T) {
 		},
 		LogFormat:         "auto",
 		ShutdownTimeout:   30 * time.Second,
-		RateLimitOnOutage: "local",
+		RateLimitOnOutage: "local", LoadShedding: "on", GRPCMaxConnectionAge: 30 * time.Minute,
 		TLSClientIdentity: "off", HSTSMaxAge: 8760 * time.Hour,
 		AuthAlgorithms:      []string{"RS256", "ES256", "EdDSA"},
 		AuthLeeway:          30 * time.Second,
@@ -108,7 +108,9 @@ func TestEverythingSet(t *testing.T) {
 		"AUTH_API_KEYS_OLD_PEPPER=fedcba9876543210", "AUTH_ISSUER=https://id.example,https://old.example,https://new.example", "AUTH_AUDIENCE=shop,shop-api",
 		"AUTH_JWKS_FILE=" + jwks + ",,", "AUTH_JWKS_URL=,https://old.example/keys,", "AUTH_TOKEN_TYPES=at+jwt", "AUTH_MAX_TOKEN_AGE=1h",
 		"AUTH_INTROSPECTION_URL=https://id.example/introspect", "AUTH_INTROSPECTION_CLIENT_ID=shop", "AUTH_INTROSPECTION_CLIENT_SECRET=hush",
-		"REDIS_URL=rediss://u:p@h/0", "RATE_LIMIT_ON_OUTAGE=closed", "AUTH_LOCKOUT_FAILURES=3", "AUTH_LOCKOUT_MAX=1m", "TLS_CLIENT_IDENTITY=spiffe", "HSTS_MAX_AGE=1h",
+		"REDIS_URL=rediss://u:p@h/0", "REDIS_SECRET=0123456789abcdef", "RATE_LIMIT_ON_OUTAGE=closed", "LOAD_SHEDDING=off",
+		"GRPC_ADDR=[::]:444", "GRPC_MAX_CONNECTION_AGE=0s", "GRPC_REFLECTION=true", "IDEMPOTENCY_SECRET=fedcba9876543210", "IDEMPOTENCY_OLD_SECRET=0123456789abcdef",
+		"AUTH_LOCKOUT_FAILURES=3", "AUTH_LOCKOUT_MAX=1m", "TLS_CLIENT_IDENTITY=spiffe", "HSTS_MAX_AGE=1h",
 		"CORS_ORIGINS=https://a.example,https://b.example", "CORS_CREDENTIALS=true",
 		"AUTH_ALGORITHMS=ES256, PS512", "AUTH_LEEWAY=0s",
 		"ADMIN_ADDR=:8082", "ADMIN_TOKEN=0123456789abcdef", "ADMIN_CLIENT_CA_FILE=" + cert, "DRAIN_DELAY=4s",
@@ -135,7 +137,8 @@ func TestEverythingSet(t *testing.T) {
 		AuthIssuers: []string{"https://id.example", "https://old.example", "https://new.example"}, AuthAudiences: []string{"shop", "shop-api"},
 		AuthJWKSFiles: []string{jwks, "", ""}, AuthJWKSURLs: []string{"", "https://old.example/keys", ""}, AuthTokenTypes: []string{"at+jwt"}, AuthMaxTokenAge: time.Hour,
 		AuthIntrospectionURL: "https://id.example/introspect", AuthIntrospectionClientID: "shop", AuthIntrospectionClientSecret: config.NewSecret("hush"),
-		RedisURL: config.NewSecret("rediss://u:p@h/0"), RateLimitOnOutage: "closed", AuthLockoutFailures: 3, AuthLockoutMax: time.Minute, TLSClientIdentity: "spiffe", HSTSMaxAge: time.Hour,
+		RedisURL: config.NewSecret("rediss://u:p@h/0"), RedisSecret: config.NewSecret("0123456789abcdef"), RateLimitOnOutage: "closed", LoadShedding: "off", GRPCAddr: "[::]:444", GRPCReflection: true,
+		IdempotencySecret: config.NewSecret("fedcba9876543210"), IdempotencyOldSecret: config.NewSecret("0123456789abcdef"), AuthLockoutFailures: 3, AuthLockoutMax: time.Minute, TLSClientIdentity: "spiffe", HSTSMaxAge: time.Hour,
 		CORSOrigins: []string{"https://a.example", "https://b.example"}, CORSCredentials: true,
 		AuthAlgorithms: []string{"ES256", "PS512"},
 		AdminAddr:      ":8082", AdminToken: config.NewSecret("0123456789abcdef"), AdminClientCAFile: cert, DrainDelay: 4 * time.Second,
@@ -365,7 +368,9 @@ func TestNeeds(t *testing.T) {
 		{config.Needs{JWT: true}, []string{"AUTH_ISSUER", "AUTH_AUDIENCE"}},
 		{config.Needs{Token: true}, []string{"AUTH_ISSUER", "AUTH_AUDIENCE"}},
 		{config.Needs{Database: true}, []string{"DATABASE_URL"}},
-		{all, []string{"DATABASE_URL", "AUTH_USERS_FILE", "AUTH_API_KEYS_FILE", "AUTH_API_KEYS_PEPPER", "AUTH_ISSUER", "AUTH_AUDIENCE"}},
+		{config.Needs{Idempotency: true}, []string{"IDEMPOTENCY_SECRET"}},
+		{config.Needs{GRPC: true}, []string{"GRPC_ADDR"}},
+		{all, []string{"GRPC_ADDR", "DATABASE_URL", "IDEMPOTENCY_SECRET", "AUTH_USERS_FILE", "AUTH_API_KEYS_FILE", "AUTH_API_KEYS_PEPPER", "AUTH_ISSUER", "AUTH_AUDIENCE"}},
 	} {
 		_, err := config.Load(local, test.needs)
 		var got []string
@@ -440,3 +445,38 @@ func TestErrorsHoldNoValue(t *testing.T) {
 type weird struct{}
 
 func (*weird) UnmarshalText(b []byte) error { return fmt.Errorf("bad value %q", b) }
+
+// What gRPC and idempotency keys need is asked for where the design has them.
+func TestTrafficNeeds(t *testing.T) {
+	both := config.Needs{GRPC: true, Idempotency: true}
+	const secret = "IDEMPOTENCY_SECRET=0123456789abcdef"
+	for _, c := range []struct {
+		env   []string
+		needs config.Needs
+		addr  string
+		want  string // in the error; "" for none
+	}{
+		{nil, config.Needs{}, "", ""},
+		{[]string{"GRPC_ADDR=:9"}, config.Needs{}, "", ""}, // there is none to expose
+		{[]string{"GRPC_ADDR=127.0.0.1:9", secret}, both, "127.0.0.1:9", ""},
+		{[]string{"GRPC_ADDR=", secret}, both, "", ""},
+		{[]string{secret}, both, "", "GRPC_ADDR: "},
+		{[]string{secret, "TLS_MODE=upstream"}, both, ":8081", ""},
+		{[]string{"GRPC_ADDR=9", secret}, both, "", "GRPC_ADDR: is not an address"},
+		{[]string{"GRPC_ADDR=", secret, "GRPC_MAX_CONNECTION_AGE=-1s"}, both, "", "GRPC_MAX_CONNECTION_AGE: is negative"},
+		{[]string{"GRPC_ADDR="}, both, "", "IDEMPOTENCY_SECRET: is not set"},
+		{[]string{"GRPC_ADDR=", "IDEMPOTENCY_SECRET=0123456789abcde"}, both, "", "IDEMPOTENCY_SECRET: is shorter than 16 bytes"},
+		{[]string{"IDEMPOTENCY_OLD_SECRET=0123456789abcdef"}, config.Needs{}, "", "IDEMPOTENCY_OLD_SECRET: is set, and IDEMPOTENCY_SECRET is not"},
+		{[]string{"LOAD_SHEDDING=maybe"}, config.Needs{}, "", "LOAD_SHEDDING: is neither on nor off"},
+	} {
+		cfg, err := config.Load(append([]string{"HTTP_ADDR=127.0.0.1:1"}, c.env...), c.needs)
+		switch {
+		case c.want == "" && err != nil:
+			t.Errorf("%q: %v", c.env, err)
+		case c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)):
+			t.Errorf("%q: %v, want %s", c.env, err, c.want)
+		case err == nil && cfg.GRPCAddr != c.addr:
+			t.Errorf("%q: gRPC on %q, want %q", c.env, cfg.GRPCAddr, c.addr)
+		}
+	}
+}

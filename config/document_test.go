@@ -17,7 +17,7 @@ var update = flag.Bool("update", false, "write the reference into the documentat
 // sections divide the reference: each holds the rows from its variable on.
 var sections = []struct{ first, title string }{
 	{"HTTP_ADDR", "Public listener"}, {"ADMIN_ADDR", "Private port"}, {"TLS_CERT_FILE", "TLS"}, {"CORS_ORIGINS", "Browsers"}, {"LOG_LEVEL", "Log"},
-	{"DATABASE_URL", "Database"}, {"REDIS_URL", "Limits"}, {"SHUTDOWN_TIMEOUT", "Shutdown"}, {"TRACES_PER_SECOND", "Telemetry"},
+	{"DATABASE_URL", "Database"}, {"REDIS_URL", "Limits"}, {"IDEMPOTENCY_SECRET", "Idempotency"}, {"SHUTDOWN_TIMEOUT", "Shutdown"}, {"TRACES_PER_SECOND", "Telemetry"},
 	{"AUTH_USERS_FILE", "Authentication"},
 }
 
@@ -71,7 +71,7 @@ func required(i int) string {
 		needs config.Needs
 		when  string
 	}{
-		{config.Needs{Basic: true}, "with Basic authentication"}, {config.Needs{APIKey: true}, "with API keys"},
+		{config.Needs{Basic: true}, "with Basic authentication"}, {config.Needs{APIKey: true}, "with API keys"}, {config.Needs{Idempotency: true}, "with idempotency keys"},
 		{config.Needs{Token: true}, "with tokens"}, {config.Needs{Database: true}, "with a database"},
 	} {
 		if config.Reference(nil, n.needs)[i].Required == "yes" {

@@ -182,8 +182,8 @@ func TestReference(t *testing.T) {
 		"KEY_RETRIES":    {Type: "integer", Default: "3", Required: "no", Value: "3", Source: "default"},
 		"OWN":            {Type: "secret", Required: "no", Source: "default"},
 	}
-	if len(rows) != 84 {
-		t.Errorf("%d rows, want 79 of ours and 5 of the user's", len(rows))
+	if len(rows) != 91 {
+		t.Errorf("%d rows, want 86 of ours and 5 of the user's", len(rows))
 	}
 	for _, r := range rows {
 		if r.Meaning == "" && want[r.Name].Type == "" {

@@ -110,6 +110,8 @@ func (f *field) requirement(needs Needs) string {
 		switch f.name {
 		case "DATABASE_URL":
 			need = needs.Database
+		case "IDEMPOTENCY_SECRET":
+			need = needs.Idempotency
 		case "AUTH_USERS_FILE":
 			need = needs.Basic
 		case "AUTH_API_KEYS_FILE", "AUTH_API_KEYS_PEPPER":

@@ -39,6 +39,9 @@ func (l *loader) checkTLS(cfg *Config) {
 	case "":
 		l.checkPlain("HTTP_ADDR", cfg.HTTPAddr, cert || key)
 		l.checkPlain("ADMIN_ADDR", cfg.AdminAddr, cert || key)
+		if cfg.GRPCAddr != "" {
+			l.checkPlain("GRPC_ADDR", cfg.GRPCAddr, cert || key)
+		}
 	case upstream:
 		if cert || key {
 			l.refuse("TLS_MODE", "is upstream, and TLS_CERT_FILE or TLS_KEY_FILE is set too",

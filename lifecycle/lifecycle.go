@@ -87,7 +87,7 @@ type Group struct {
 	mu      sync.Mutex
 	hooks   []hook
 	flushes []hook
-	servers []*server
+	servers []member
 	last    []*server // of ServeLast
 }
 

@@ -17,6 +17,20 @@ const (
 	lastGrace = 250 * time.Millisecond
 )
 
+// member is a server of a group.
+type member interface {
+	// stopAccepting returns when the listener is closed and every connection
+	// that the kernel had completed is being served.
+	stopAccepting()
+	// finish waits until all that was accepted is answered. When ctx ends
+	// first, the rest is cut: handlers have until cutEnd to notice, since the
+	// hooks that run next take away what they use.
+	finish(ctx context.Context, cutEnd time.Time) error
+	// running counts the requests under way.
+	running() int
+	connections() int
+}
+
 // server is one http.Server of a group.
 type server struct {
 	name     string
@@ -36,7 +50,7 @@ type server struct {
 // Requests are served at once, also in state Starting; a handler that must not
 // be called before the start is over has to ask Ready.
 func (g *Group) Serve(name string, ln net.Listener, srv *http.Server) error {
-	return g.serve(&g.servers, name, ln, srv)
+	return g.serve(func(s *server) { g.servers = append(g.servers, s) }, name, ln, srv)
 }
 
 // ServeLast is Serve for what operates the service. It is served until all
@@ -44,10 +58,10 @@ func (g *Group) Serve(name string, ln net.Listener, srv *http.Server) error {
 // can be watched. Then its requests have a moment to end; those that are cut
 // are no error. [Group.InFlight] does not count them.
 func (g *Group) ServeLast(name string, ln net.Listener, srv *http.Server) error {
-	return g.serve(&g.last, name, ln, srv)
+	return g.serve(func(s *server) { g.last = append(g.last, s) }, name, ln, srv)
 }
 
-func (g *Group) serve(to *[]*server, name string, ln net.Listener, srv *http.Server) error {
+func (g *Group) serve(add func(*server), name string, ln net.Listener, srv *http.Server) error {
 	set := &conns{all: make(map[*conn]struct{})}
 	s := &server{
 		name:  name,
@@ -62,22 +76,27 @@ func (g *Group) serve(to *[]*server, name string, ln net.Listener, srv *http.Ser
 		return errors.Join(fmt.Errorf("serve %s: the group has been stopped", name), ln.Close())
 	}
 	g.adopt(s)
-	*to = append(*to, s)
+	add(s)
 	go func() {
 		defer close(s.done)
 		serve := srv.Serve
 		if srv.TLSConfig != nil {
 			serve = func(l net.Listener) error { return srv.ServeTLS(l, "", "") }
 		}
-		err := serve(s.ln)
-		if g.State() < Draining {
-			select {
-			case g.failed <- fmt.Errorf("serve %s: %w", name, err):
-			default: // one suffices to stop
-			}
-		}
+		g.ended(name, serve(s.ln))
 	}()
 	return nil
+}
+
+// ended stops the group because a server ended by itself.
+func (g *Group) ended(name string, err error) {
+	if g.State() >= Draining {
+		return
+	}
+	select {
+	case g.failed <- fmt.Errorf("serve %s: %w", name, err):
+	default: // one suffices to stop
+	}
 }
 
 // adopt puts the group's hooks into the http.Server.
@@ -120,13 +139,15 @@ func (g *Group) InFlight() int {
 	defer g.mu.Unlock()
 	n := 0
 	for _, s := range g.servers {
-		n += int(s.inFlight.Load())
+		n += s.running()
 	}
 	return n
 }
 
-// stopAccepting returns when the listener is closed and every connection that
-// the kernel had completed is being served.
+func (s *server) running() int { return int(s.inFlight.Load()) }
+
+func (s *server) connections() int { return s.conns.count() }
+
 func (s *server) stopAccepting() {
 	s.ln.stop()
 	<-s.done
@@ -145,9 +166,6 @@ func (s *server) end(force context.Context) {
 	_ = s.ln.Close()
 }
 
-// finish waits until all that was accepted is answered. When ctx ends first,
-// the rest is cut: handlers have until cutEnd to notice, since the hooks that
-// run next take away what they use.
 func (s *server) finish(ctx context.Context, cutEnd time.Time) error {
 	defer s.cut()
 	err := s.settle(ctx)
@@ -164,7 +182,7 @@ func (s *server) finish(ctx context.Context, cutEnd time.Time) error {
 	why := "shutdown was forced"
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		why = "the budget is used up"
-		s.awaitHandlers(cutEnd)
+		await(s.running, cutEnd)
 	}
 	err = fmt.Errorf("serve %s: %s: cut %d requests in flight on %d connections", s.name, why, requests, connections)
 	if stuck := s.inFlight.Load(); stuck > 0 {
@@ -193,11 +211,11 @@ func (s *server) settle(ctx context.Context) error {
 	return nil
 }
 
-// awaitHandlers waits until end for handlers whose requests were cut.
-func (s *server) awaitHandlers(end time.Time) {
+// await waits until end for handlers whose requests were cut.
+func await(running func() int, end time.Time) {
 	tick := time.NewTicker(sweepEvery)
 	defer tick.Stop()
-	for s.inFlight.Load() > 0 && time.Now().Before(end) {
+	for running() > 0 && time.Now().Before(end) {
 		<-tick.C
 	}
 }

@@ -120,22 +120,22 @@ func (g *Group) leave(ctx context.Context) (err error) {
 }
 
 // drain stops all servers at once: first accepting, then serving.
-func (g *Group) drain(ctx context.Context, servers []*server, cutEnd time.Time) error {
+func (g *Group) drain(ctx context.Context, servers []member, cutEnd time.Time) error {
 	if len(servers) == 0 {
 		return nil
 	}
 	begun := time.Now()
-	each(servers, func(_ int, s *server) { s.stopAccepting() })
+	each(servers, func(_ int, s member) { s.stopAccepting() })
 	connections := 0
 	for _, s := range servers {
-		connections += s.conns.count()
+		connections += s.connections()
 	}
 	g.log.Info("stopped accepting", "duration_ms", time.Since(begun).Milliseconds(),
 		"in_flight", g.InFlight(), "connections", connections)
 
 	begun = time.Now()
 	errs := make([]error, len(servers))
-	each(servers, func(i int, s *server) { errs[i] = s.finish(ctx, cutEnd) })
+	each(servers, func(i int, s member) { errs[i] = s.finish(ctx, cutEnd) })
 	err := errors.Join(errs...)
 	if err == nil {
 		g.log.Info("in flight finished", "duration_ms", time.Since(begun).Milliseconds(), "in_flight", g.InFlight())
@@ -145,7 +145,7 @@ func (g *Group) drain(ctx context.Context, servers []*server, cutEnd time.Time) 
 	return err
 }
 
-func each(servers []*server, f func(int, *server)) {
+func each[S any](servers []S, f func(int, S)) {
 	var wg sync.WaitGroup
 	for i, s := range servers {
 		wg.Go(func() { f(i, s) })

@@ -91,8 +91,8 @@ type Method struct {
 	Service string `json:"service"`
 	Name    string `json:"name"`
 	Kind    Kind   `json:"kind"`
-	// Routes are where the method is mounted over HTTP; empty for a method
-	// that only NotServed transports have. No two methods share a route.
+	// Routes are where the method is mounted over HTTP; empty for a method that
+	// is called over gRPC or JSON-RPC alone. No two methods share a route.
 	Routes []Route `json:"routes"`
 	// Access says how the method came to be open or closed.
 	Access Access `json:"access"`
@@ -109,6 +109,21 @@ type Method struct {
 	// RateLimits bound how often the method may be called, in design order; none
 	// means no bound.
 	RateLimits []RateLimit `json:"rate_limits,omitempty"`
+	// ShedPriority says how early calls are refused while the process is
+	// overloaded; "" means NormalPriority.
+	ShedPriority Priority `json:"shed_priority,omitempty"`
+	// Idempotency makes the method safe to call again; nil does not.
+	Idempotency *Idempotency `json:"idempotency,omitempty"`
+	// StreamIdle ends a stream on which no message passed, either way, for so
+	// long; 0 means never.
+	StreamIdle Duration `json:"stream_idle,omitempty"`
+	// MessageRate bounds what a client may send on a stream; nil does not. No
+	// message is larger than MaxBody.
+	MessageRate *MessageRate `json:"message_rate,omitempty"`
+	// GRPC is how the method is called over gRPC; nil where it is not.
+	GRPC *GRPC `json:"grpc,omitempty"`
+	// JSONRPC is how the method is called over JSON-RPC; nil where it is not.
+	JSONRPC *JSONRPC `json:"jsonrpc,omitempty"`
 	// Audit asks for an audit event per call.
 	Audit bool `json:"audit,omitempty"`
 	// HasBody says that the design maps part of the payload to the body.
@@ -133,9 +148,6 @@ type Method struct {
 	// Example is a request that the design's examples make up; nil for a
 	// method that is not unary.
 	Example *Example `json:"example,omitempty"`
-	// NotServed lists transports ("grpc", "jsonrpc") that the design declares
-	// for the method and this version does not serve.
-	NotServed []string `json:"not_served,omitempty"`
 }
 
 // Route is one HTTP route, with Goa's pattern syntax ({name}, {*name}).
@@ -165,7 +177,7 @@ const (
 	Unary       Kind = "unary"
 	WebSocket   Kind = "websocket"   // a stream over a WebSocket
 	EventStream Kind = "eventstream" // Server-Sent Events
-	Stream      Kind = "stream"      // a stream of a transport that is not served, without routes
+	Stream      Kind = "stream"      // a stream over gRPC or JSON-RPC alone, without routes
 	Files       Kind = "files"       // Goa's file server
 	Redirect    Kind = "redirect"
 	Preflight   Kind = "preflight" // CORS OPTIONS, mounted by a plugin
@@ -202,8 +214,11 @@ type Use struct {
 	// In is where the credential is found.
 	In In `json:"in"`
 	// Name is the header, query parameter, cookie, path wildcard or body
-	// field that holds it.
+	// field, or the metadata key that holds it.
 	Name string `json:"name"`
+	// Password is the metadata key of the password where Name is that of the
+	// user name, as Goa has it for Basic over gRPC; empty elsewhere.
+	Password string `json:"password,omitempty"`
 }
 
 // In is the place of a credential in a request.
@@ -217,12 +232,16 @@ const (
 	InCookie In = "cookie"
 	InPath   In = "path"
 	InBody   In = "body"
+	// InMetadata is gRPC's; the key is in lower case.
+	InMetadata In = "metadata"
 )
 
 // Late reports whether a credential of the method is known only once its body
 // is decoded.
-func (m *Method) Late() bool {
-	for _, r := range m.Requirements {
+func (m *Method) Late() bool { return late(m.Requirements) }
+
+func late(requirements []Requirement) bool {
+	for _, r := range requirements {
 		for _, u := range r.Schemes {
 			if u.In == InBody {
 				return true

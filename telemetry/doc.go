@@ -45,10 +45,16 @@
 //	http.server.response.body.size       By   histogram, the same attributes
 //	http.server.active_requests               http.request.method, http.route, url.scheme,
 //	                                          goa.service, goa.method
+//	rpc.server.call.duration             s    histogram: rpc.system.name, rpc.method,
+//	                                          rpc.response.status_code, error.type, goa.error,
+//	                                          goa.service, goa.method
 //	aguada.auth.failures                      auth.scheme, reason
 //	aguada.auth.lockouts
 //	aguada.requests.refused                   cause
 //	aguada.requests.in_flight
+//	aguada.requests.adaptive_limit            requests that are served at once before others are refused
+//	aguada.requests.admitted                  priority; those that count towards that limit
+//	aguada.idempotency.calls                  outcome
 //	aguada.streams.open
 //	aguada.ready                              1 while the service takes requests
 //	aguada.draining                           1 while it stops
@@ -61,7 +67,10 @@
 //
 // Attributes are known before a request comes: its method of the design and
 // its route, never its host, path or query. A verb that HTTP does not define,
-// and an error type beyond the first 32 of a method, is _OTHER. For Prometheus
+// a remote procedure call of a method that does not exist, and an error type
+// beyond the first 32 of a method, is _OTHER. A call's error.type is its status
+// code where that is an error of the server's, as OpenTelemetry wants it;
+// goa.error is the error's name in the design. For Prometheus
 // the names are as OpenTelemetry translates them
 // (http_server_request_duration_seconds).
 //

@@ -9,6 +9,8 @@ import (
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
+
+	"github.com/aguada-dev/aguada/policy"
 )
 
 // chassisInstruments are those that belong to no method.
@@ -17,6 +19,7 @@ type chassisInstruments struct {
 	failed  *counts // by scheme and reason
 	refused *counts // by cause
 	locked  metric.Int64Counter
+	keyed   *counts // by outcome
 }
 
 func (c *chassisInstruments) bind(m metric.Meter, t *Telemetry) error {
@@ -35,6 +38,12 @@ func (c *chassisInstruments) bind(m metric.Meter, t *Telemetry) error {
 		metric.WithDescription("Times that a client had to wait because of wrong credentials.")); err != nil {
 		return err
 	}
+	keyed, err := m.Int64Counter("aguada.idempotency.calls", metric.WithUnit("{call}"),
+		metric.WithDescription("Calls with an idempotency key."))
+	if err != nil {
+		return err
+	}
+	c.keyed = newCounts(keyed, "outcome", "")
 	c.failed = newCounts(failures, "auth.scheme", "reason")
 	c.refused = newCounts(refusals, "cause", "")
 	build := metric.WithAttributeSet(attribute.NewSet(attribute.String("version", t.cfg.Version), attribute.String("revision", revision()),
@@ -99,6 +108,15 @@ func (t *Telemetry) Refused(cause string) {
 	}
 }
 
+// Idempotent counts a call with an idempotency key, by what became of it: an
+// outcome from a short, fixed list such as "first", "replayed", "conflict",
+// "mismatch" and "unavailable".
+func (t *Telemetry) Idempotent(outcome string) {
+	if t != nil {
+		t.chassis.keyed.add(outcome, "")
+	}
+}
+
 // State is what the chassis lets Observe look at whenever metrics are read.
 // Each function may be nil, is called from any goroutine and must not block.
 type State struct {
@@ -106,6 +124,10 @@ type State struct {
 	Ready, Draining func() bool
 	// InFlight counts the requests, Streams the streams that are being served.
 	InFlight, Streams func() int64
+	// AdaptiveLimit is how many requests the process serves at once at present,
+	// and Admitted how many of a priority it is serving that count towards that.
+	AdaptiveLimit func() int64
+	Admitted      func(policy.Priority) int64
 	// CertificateExpiry is when the server's certificate ends; zero for none.
 	CertificateExpiry func() time.Time
 	// KeySets are the ages of the key sets by name, since each was fetched
@@ -127,6 +149,8 @@ func (t *Telemetry) Observe(s State) error {
 		{"aguada.draining", "", "Whether the service is stopping.", truth(s.Draining)},
 		{"aguada.requests.in_flight", "{request}", "Requests that are being served.", number(s.InFlight)},
 		{"aguada.streams.open", "{stream}", "Streams that are being served.", number(s.Streams)},
+		{"aguada.requests.adaptive_limit", "{request}", "Requests that the process serves at once before it refuses others.", number(s.AdaptiveLimit)},
+		{"aguada.requests.admitted", "{request}", "Requests that are being served and count towards the adaptive limit.", priorities(s.Admitted)},
 		{"aguada.tls.certificate.not_after", "s", "When the server's certificate ends, in seconds since 1970.", moment(s.CertificateExpiry)},
 		{"aguada.auth.keyset.age", "s", "Time since a key set was fetched.", ages(s.KeySets)},
 	} {
@@ -165,6 +189,17 @@ func number(f func() int64) observation {
 		return nil
 	}
 	return func(observe func(float64, ...metric.ObserveOption)) { observe(float64(f())) }
+}
+
+func priorities(f func(policy.Priority) int64) observation {
+	if f == nil {
+		return nil
+	}
+	return func(observe func(float64, ...metric.ObserveOption)) {
+		for _, p := range [...]policy.Priority{policy.HighPriority, policy.NormalPriority, policy.LowPriority} {
+			observe(float64(f(p)), metric.WithAttributes(attribute.String("priority", string(p))))
+		}
+	}
 }
 
 func moment(f func() time.Time) observation {

@@ -154,33 +154,15 @@ func (m *MethodInstruments) Start(ctx context.Context, s *RequestSpan, r *http.R
 		return
 	}
 	m.active.Add(1)
-	s.t, s.started = m.t, start
-	exports, parent := m.t.signals[spanSignal].used, remoteParent(r.Header)
-	if !exports && parent.IsValid() {
-		s.sc = parent
-		return
-	}
-	c := trace.SpanContextConfig{TraceID: parent.TraceID(), SpanID: newSpanID(), TraceState: parent.TraceState()}
-	if parent.IsValid() {
-		c.TraceFlags = parent.TraceFlags() &^ trace.FlagsSampled
-	} else {
-		c.TraceID, c.TraceFlags = newTraceID(), trace.FlagsRandom
-	}
-	if sampled := m.t.sampler.request(start, parent, c.TraceID); sampled && exports {
+	parent := remoteParent(r.Header["Traceparent"], r.Header["Tracestate"])
+	if c, sampled := s.begin(m.t, parent, start); sampled {
 		m.startSampled(ctx, s, r, parent, c)
-		return
-	} else if sampled {
-		c.TraceFlags |= trace.FlagsSampled
 	}
-	s.sc = trace.NewSpanContext(c)
 }
 
 // startSampled makes the SDK's span.
 func (m *MethodInstruments) startSampled(ctx context.Context, s *RequestSpan, r *http.Request, parent trace.SpanContext, c trace.SpanContextConfig) {
-	d := &decided{Context: ctx, trace: c.TraceID, span: c.SpanID}
-	d.parent.t, d.parent.sc = m.t, parent
-	_, s.sdk = m.t.server.Start(d, m.name, trace.WithSpanKind(trace.SpanKindServer), trace.WithTimestamp(s.started), m.spanStart)
-	s.sc = s.sdk.SpanContext()
+	s.record(ctx, parent, c, m.name, m.spanStart)
 	if verb := m.base[0].Value.AsString(); verb == other {
 		s.sdk.SetAttributes(semconv.HTTPRequestMethodOriginal(clip(r.Method, 32)))
 	}
@@ -248,13 +230,7 @@ func (m *MethodInstruments) at(status int, kind string) *series {
 	if status < 100 || status > 599 {
 		status = 0
 	}
-	if kind != "" && !m.errors[kind] {
-		if len(m.errors) >= maxErrors {
-			kind = other
-		} else {
-			m.errors[kind] = true
-		}
-	}
+	kind = bounded(m.errors, kind)
 	key, all := outcome{status, kind}, *m.series.Load()
 	if found := all[key]; found != nil {
 		return found
@@ -263,7 +239,7 @@ func (m *MethodInstruments) at(status int, kind string) *series {
 	if kind != "" {
 		attrs = append(attrs, attribute.String("error.type", kind))
 	}
-	made := &series{attrs: attribute.NewSet(attrs...), since: time.Now()}
+	made := &series{durations: durations{attrs: attribute.NewSet(attrs...), since: time.Now()}}
 	all = maps.Clone(all)
 	all[key] = made
 	m.series.Store(&all)

@@ -91,6 +91,7 @@ type Telemetry struct {
 	stopped sync.Once
 
 	http    httpInstruments
+	rpc     rpcInstruments
 	chassis chassisInstruments
 	any     unmatched
 }
@@ -142,7 +143,7 @@ func New(ctx context.Context, cfg Config) (*Telemetry, error) {
 // provide makes the SDK's providers for the signals that have somewhere to go;
 // metrics always have, since Metrics reads them.
 func (t *Telemetry) provide(ctx context.Context, env *environment) error {
-	requests := sdkmetric.WithProducer(histogramProducer{&t.http})
+	requests := sdkmetric.WithProducer(histogramProducer{&t.http, &t.rpc})
 	t.reader = sdkmetric.NewManualReader(requests)
 	options := []sdkmetric.Option{sdkmetric.WithResource(t.res), sdkmetric.WithReader(t.reader)}
 	if s := t.signals[metricSignal]; s.used {
@@ -199,6 +200,7 @@ func (t *Telemetry) instruments() error {
 		return fmt.Errorf("make instruments: %w", err)
 	}
 	t.any.bind(t)
+	t.rpc.bind(t)
 	return nil
 }
 

@@ -231,13 +231,8 @@ func (f *fanout) request(ctx context.Context, r *Request) error {
 			c.span.t, c.span.sc = f.t, r.Trace
 		}
 		r.texts(func(key, value string) { c.attrs = append(c.attrs, attribute.String(key, value)) })
-		c.attrs = append(c.attrs, attribute.Int("http.response.status_code", r.Status), attribute.Float64("duration_ms", milliseconds(r.Duration)))
-		if r.BodyIn != 0 {
-			c.attrs = append(c.attrs, attribute.Int64("http.request.body.size", r.BodyIn))
-		}
-		if r.BodyOut != 0 {
-			c.attrs = append(c.attrs, attribute.Int64("http.response.body.size", r.BodyOut))
-		}
+		c.attrs = append(c.attrs, attribute.Float64("duration_ms", milliseconds(r.Duration)))
+		r.numbers(func(key string, n int64) { c.attrs = append(c.attrs, attribute.Int64(key, n)) })
 		f.emit(c, nil, r.Time, level, Message)
 	}
 	return f.base.Request(r)

@@ -1,6 +1,7 @@
 package telemetry
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"strconv"
@@ -9,10 +10,29 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// Request is what the one line of a request says. Keys are those of the
-// OpenTelemetry semantic conventions where there is one; a field with its zero
-// value is left out, status and duration excepted. The query is never part of
-// it.
+// Request is what the one line of a request says, or of a remote procedure
+// call. Keys are those of the OpenTelemetry semantic conventions where there is
+// one; a field with its zero value is left out, status and duration excepted.
+// The query is never part of it.
+//
+// All lines have time, level, msg, trace_id, span_id, request_id, service,
+// method, http.request.method, http.route, duration_ms, client.address,
+// enduser.id, auth.scheme, auth.account, tls.client.subject, error.type,
+// error.id, error and exception.stacktrace. Those of HTTP have besides
+//
+//	url.path                   Path
+//	http.response.status_code  Status
+//	http.request.body.size     BodyIn
+//	http.response.body.size    BodyOut
+//
+// and those of calls, in their place,
+//
+//	rpc.system.name            System
+//	rpc.method                 Call
+//	rpc.method_original        Path
+//	rpc.response.status_code   Code
+//	rpc.request.size           BodyIn
+//	rpc.response.size          BodyOut
 type Request struct {
 	// Time is when the request ended.
 	Time time.Time
@@ -26,8 +46,17 @@ type Request struct {
 	Verb string
 	// Route is the pattern that matched.
 	Route string
-	// Path is the URL's path, only for a request that no route matches.
+	// Path is the URL's path, only for a request that no route matches; of a
+	// call, the method that was asked for, only where it does not exist.
 	Path string
+	// System is that of a remote procedure call; empty for an HTTP request.
+	// Verb and Route are then those of the request that carried the call, if
+	// any, and Status is not used.
+	System System
+	// Call is the name of the called method, "package.Service/Method" over
+	// gRPC; Code is the name of its gRPC status code, or the number of its
+	// JSON-RPC error, empty for none.
+	Call, Code string
 	// Status is the status code of the answer; 499 when the client left
 	// before there was one.
 	Status int
@@ -36,7 +65,8 @@ type Request struct {
 	Duration time.Duration
 	// Client is the peer's address without its port.
 	Client string
-	// BodyIn and BodyOut count the bytes of the bodies read and written.
+	// BodyIn and BodyOut count the bytes of the bodies, or of a call's messages,
+	// read and written.
 	BodyIn, BodyOut int64
 	// User is the principal's subject, Scheme the one that proved it.
 	User, Scheme string
@@ -55,13 +85,14 @@ type Request struct {
 	Forced bool
 }
 
-// Level is the severity of the line: error for a fault and for a status of 500
-// and above, info otherwise, debug when quiet.
+// Level is the severity of the line: error for a fault, for a status of 500 and
+// above and for codes of a call that are the server's errors, info otherwise,
+// debug when quiet. Calling a method that does not exist is no such error.
 func (r *Request) Level() slog.Level {
 	switch {
 	case r.Quiet:
 		return slog.LevelDebug
-	case r.Status >= 500 || r.Fault:
+	case r.Status >= 500 || r.Fault || r.System != "" && r.System.severe(r.Code):
 		return slog.LevelError
 	default:
 		return slog.LevelInfo
@@ -97,14 +128,20 @@ func (h *Handler) appendRequest(b []byte, r *Request, level slog.Level) []byte {
 	b = member(b, `,"method":`, r.Method)
 	b = member(b, `,"http.request.method":`, r.Verb)
 	b = member(b, `,"http.route":`, r.Route)
-	b = member(b, `,"url.path":`, r.Path)
-	b = append(b, `,"http.response.status_code":`...)
-	b = strconv.AppendInt(b, int64(r.Status), 10)
+	in, out := `,"http.request.body.size":`, `,"http.response.body.size":`
+	if r.System == "" {
+		b = member(b, `,"url.path":`, r.Path)
+		b = append(b, `,"http.response.status_code":`...)
+		b = strconv.AppendInt(b, int64(r.Status), 10)
+	} else {
+		in, out = `,"rpc.request.size":`, `,"rpc.response.size":`
+		b = r.appendCall(b)
+	}
 	b = append(b, `,"duration_ms":`...)
 	b = appendMilliseconds(b, r.Duration)
 	b = member(b, `,"client.address":`, r.Client)
-	b = count(b, `,"http.request.body.size":`, r.BodyIn)
-	b = count(b, `,"http.response.body.size":`, r.BodyOut)
+	b = count(b, in, r.BodyIn)
+	b = count(b, out, r.BodyOut)
 	b = member(b, `,"enduser.id":`, r.User)
 	b = member(b, `,"auth.scheme":`, r.Scheme)
 	b = member(b, `,"auth.account":`, r.Account)
@@ -114,6 +151,14 @@ func (h *Handler) appendRequest(b []byte, r *Request, level slog.Level) []byte {
 	b = member(b, `,"error":`, r.Error)
 	b = member(b, `,"exception.stacktrace":`, r.Stack)
 	return append(b, '}', '\n')
+}
+
+// appendCall writes what only the line of a call has.
+func (r *Request) appendCall(b []byte) []byte {
+	b = member(b, `,"rpc.system.name":`, string(r.System))
+	b = member(b, `,"rpc.method":`, r.Call)
+	b = member(b, `,"rpc.method_original":`, r.Path)
+	return member(b, `,"rpc.response.status_code":`, r.Code)
 }
 
 // milliseconds is a duration as duration_ms has it.
@@ -155,12 +200,18 @@ func count(b []byte, key string, n int64) []byte {
 func (h *Handler) appendTextRequest(b []byte, r *Request, level slog.Level) []byte {
 	b = h.appendTextHead(b, r.Time, level, Message)
 	b = append(b, ' ')
-	b = strconv.AppendInt(b, int64(r.Status), 10)
-	b = append(b, ' ')
-	b = appendPlain(b, r.Verb)
-	b = append(b, ' ')
-	b = appendPlain(b, r.Route)
-	b = appendPlain(b, r.Path)
+	if r.System != "" {
+		b = appendPlain(b, cmp.Or(r.Code, "OK"))
+		b = append(b, ' ')
+		b = appendPlain(b, cmp.Or(r.Path, r.Call))
+	} else {
+		b = strconv.AppendInt(b, int64(r.Status), 10)
+		b = append(b, ' ')
+		b = appendPlain(b, r.Verb)
+		b = append(b, ' ')
+		b = appendPlain(b, r.Route)
+		b = appendPlain(b, r.Path)
+	}
 	b = append(b, ' ')
 	b = appendMilliseconds(b, r.Duration)
 	b = append(b, "ms"...)
@@ -210,16 +261,35 @@ func LogRequest(ctx context.Context, to slog.Handler, r *Request) error {
 		rec.AddAttrs(slog.String("trace_id", r.Trace.TraceID().String()), slog.String("span_id", r.Trace.SpanID().String()))
 	}
 	r.texts(func(key, value string) { rec.AddAttrs(slog.String(key, value)) })
-	rec.AddAttrs(slog.Int("http.response.status_code", r.Status), slog.Float64("duration_ms", milliseconds(r.Duration)),
-		slog.Int64("http.request.body.size", r.BodyIn), slog.Int64("http.response.body.size", r.BodyOut))
+	rec.AddAttrs(slog.Float64("duration_ms", milliseconds(r.Duration)))
+	r.numbers(func(key string, n int64) { rec.AddAttrs(slog.Int64(key, n)) })
 	return to.Handle(ctx, rec)
+}
+
+// numbers calls f for each whole number of the line that is there.
+func (r *Request) numbers(f func(key string, n int64)) {
+	in, out := "rpc.request.size", "rpc.response.size"
+	if r.System == "" {
+		in, out = "http.request.body.size", "http.response.body.size"
+		f("http.response.status_code", int64(r.Status))
+	}
+	if r.BodyIn != 0 {
+		f(in, r.BodyIn)
+	}
+	if r.BodyOut != 0 {
+		f(out, r.BodyOut)
+	}
 }
 
 // texts calls f for each text of the line that is not empty.
 func (r *Request) texts(f func(key, value string)) {
+	path := "url.path"
+	if r.System != "" {
+		path = "rpc.method_original"
+	}
 	for _, t := range [...]struct{ key, value string }{
-		{"request_id", r.ID}, {"service", r.Service}, {"method", r.Method}, {"http.request.method", r.Verb},
-		{"http.route", r.Route}, {"url.path", r.Path}, {"client.address", r.Client}, {"enduser.id", r.User},
+		{"request_id", r.ID}, {"service", r.Service}, {"method", r.Method}, {"http.request.method", r.Verb}, {"http.route", r.Route}, {path, r.Path},
+		{"rpc.system.name", string(r.System)}, {"rpc.method", r.Call}, {"rpc.response.status_code", r.Code}, {"client.address", r.Client}, {"enduser.id", r.User},
 		{"auth.scheme", r.Scheme}, {"auth.account", r.Account}, {"tls.client.subject", r.Peer}, {"error.type", r.ErrorType}, {"error.id", r.ErrorID}, {"error", r.Error},
 		{"exception.stacktrace", r.Stack},
 	} {

@@ -48,6 +48,38 @@ func (l *listener) Value(key any) any {
 	return nil
 }
 
+// begin fills s for a call whose caller's span is parent, which may be invalid.
+// It reports whether the call is recorded: record has to follow then.
+func (s *RequestSpan) begin(t *Telemetry, parent trace.SpanContext, start time.Time) (c trace.SpanContextConfig, recorded bool) {
+	s.t, s.started = t, start
+	exports := t.signals[spanSignal].used
+	if !exports && parent.IsValid() {
+		s.sc = parent
+		return c, false
+	}
+	c = trace.SpanContextConfig{TraceID: parent.TraceID(), SpanID: newSpanID(), TraceState: parent.TraceState()}
+	if parent.IsValid() {
+		c.TraceFlags = parent.TraceFlags() &^ trace.FlagsSampled
+	} else {
+		c.TraceID, c.TraceFlags = newTraceID(), trace.FlagsRandom
+	}
+	if sampled := t.sampler.request(start, parent, c.TraceID); sampled && exports {
+		return c, true
+	} else if sampled {
+		c.TraceFlags |= trace.FlagsSampled
+	}
+	s.sc = trace.NewSpanContext(c)
+	return c, false
+}
+
+// record makes the SDK's span of what begin decided.
+func (s *RequestSpan) record(ctx context.Context, parent trace.SpanContext, c trace.SpanContextConfig, name string, attrs trace.SpanStartOption) {
+	d := &decided{Context: ctx, trace: c.TraceID, span: c.SpanID}
+	d.parent.t, d.parent.sc = s.t, parent
+	_, s.sdk = s.t.server.Start(d, name, trace.WithSpanKind(trace.SpanKindServer), trace.WithTimestamp(s.started), attrs)
+	s.sc = s.sdk.SpanContext()
+}
+
 // Value answers for the request's context: it returns the span and true for
 // the key under which trace.SpanFromContext looks, if there is a span. A
 // context calls it first in its own Value.

@@ -71,8 +71,7 @@ func appendHex(b []byte, src []byte) []byte { return enchex.AppendEncode(b, src)
 // remoteParent is the span that a request continues; not valid when it begins
 // a trace of its own. A tracestate that is not one is dropped, which the trace
 // survives.
-func remoteParent(h map[string][]string) trace.SpanContext {
-	parents := h["Traceparent"]
+func remoteParent(parents, states []string) trace.SpanContext {
 	if len(parents) != 1 {
 		return trace.SpanContext{}
 	}
@@ -80,7 +79,7 @@ func remoteParent(h map[string][]string) trace.SpanContext {
 	if !ok {
 		return trace.SpanContext{}
 	}
-	if state, err := trace.ParseTraceState(traceState(h["Tracestate"])); err == nil {
+	if state, err := trace.ParseTraceState(traceState(states)); err == nil {
 		sc = sc.WithTraceState(state)
 	}
 	return sc

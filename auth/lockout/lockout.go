@@ -17,6 +17,14 @@
 // pass while it is locked. From elsewhere they do not, or the lock would
 // tell whoever guesses which of the refused passwords is right.
 //
+// Replicas of a service tell each other of their locks, where something carries
+// them: see [Lockout.Due] and [Lockout.Learn]. They do not tell of failures, so
+// that each replica counts up to Config.Failures for itself: a client has as many
+// guesses as there are replicas times Config.Failures before all of them lock
+// him out, if he spreads them, and then one at each when a lock ends. Nor do they
+// tell of credentials: whoever shares a locked address is let in by the replicas
+// where his credential was verified before.
+//
 // The package never replaces verification.
 package lockout
 
@@ -79,6 +87,8 @@ type Lockout struct {
 	known   [knownSlots]atomic.Uint64
 	guards  atomic.Uint32 // how many verifiers are guarded
 	turn    atomic.Uint32 // chooses what mark makes room
+	due     atomic.Bool   // whether a lock may be due
+	begin   atomic.Uint32 // chooses where a look at all entries begins
 }
 
 // The table: the hash of a client chooses a shard and a bucket, in which its
@@ -105,10 +115,14 @@ type client struct {
 type entry struct {
 	client
 	used  bool
-	level uint8         // how many locks there were
+	due   bool          // to be told to others
+	level uint8         // how many locks there were, up to maxLevel
 	count uint32        // failures in the window, while level is 0
 	at    time.Duration // begin of the window; end of the last lock, while level is not 0
 }
+
+// maxLevel is as good as any beyond.
+const maxLevel = 63
 
 // longest is how long any setting is at most: beyond the life of a process, and
 // far from where times overflow, which would lock nobody out.
@@ -242,11 +256,19 @@ func (l *Lockout) Failed(addr netip.Addr, now time.Time) (locked bool) {
 		return false
 	}
 	e.at = t + l.lock(e.level)
-	e.level = min(e.level+1, 63)
+	e.level = min(e.level+1, maxLevel)
+	e.due = true
+	l.due.Store(true)
+	l.extend(e.at)
+	return true
+}
+
+// extend has the last lock end no sooner than at.
+func (l *Lockout) extend(at time.Duration) {
 	for {
 		h := l.horizon.Load()
-		if int64(e.at) <= h || l.horizon.CompareAndSwap(h, int64(e.at)) {
-			return true
+		if int64(at) <= h || l.horizon.CompareAndSwap(h, int64(at)) {
+			return
 		}
 	}
 }

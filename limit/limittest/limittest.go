@@ -1,4 +1,5 @@
-// Package limittest is the suite that every driver of rate limits passes.
+// Package limittest is the suite that every driver of rate limits passes, and with
+// [RunLocks] that of drivers which share locks.
 //
 //	func TestDriver(t *testing.T) {
 //		limittest.Run(t, func(t *testing.T) limittest.Harness {

@@ -1,7 +1,7 @@
 // Package redislimit keeps rate limits in Redis, for the replicas of a service to
 // share.
 //
-//	d, err := redislimit.Open(os.Getenv("REDIS_URL"), redislimit.Config{})
+//	d, err := redislimit.Open(os.Getenv("REDIS_URL"), redislimit.Config{Secret: secret})
 //	...
 //	defer d.Close()
 //	l, err := limit.New(d, limit.Rule{Name: "orders.create", Rate: 100, Per: time.Second})
@@ -12,9 +12,12 @@
 // tried in the background, calls are decided without asking it. How, says
 // [Config.OnOutage].
 //
+// A driver also carries the lock-outs of authentication: [Driver.ShareLocks].
+//
 // Redis 5 or later is needed. Keys expire when their bucket is full again. A
-// key's name is a digest, so neither the names of principals nor addresses are
-// found in Redis, and no credential ever. In a cluster, all keys of a prefix are in one
+// key's name is a digest, and locked addresses are encrypted, so neither the names
+// of principals nor addresses are found in Redis, and no credential ever: as far as
+// there is a [Config.Secret]. In a cluster, all keys of a prefix are in one
 // slot, on one node, because the rules of a call are decided together; services
 // that share a cluster spread by having different prefixes.
 package redislimit
@@ -64,8 +67,11 @@ type Config struct {
 	// Prefix begins the name of every key; services with one prefix share their
 	// limits. At most 64 letters, digits and "._:/-"; DefaultPrefix if "".
 	Prefix string
-	// Secret, the same in all replicas, keys the digests of partitions: without it,
-	// whoever reads Redis can find out whether a name that he guesses is in use.
+	// Secret, the same in all replicas, keys the digests of partitions and encrypts
+	// the addresses that are locked out. Without it, whoever reads Redis can
+	// find out whether a name that he guesses is in use and what addresses are
+	// locked out, and whoever writes to it can lock out any. Replicas with
+	// different secrets share nothing.
 	Secret []byte
 	// Deadline is how long a call waits for Redis, connecting included;
 	// DefaultDeadline if 0.
@@ -90,11 +96,15 @@ type Driver struct {
 	id       string // of this replica
 	replicas atomic.Int64
 	circuit  circuit
+	locks    sharing
 	stop     context.CancelFunc
-	done     chan struct{}
+	done     chan struct{} // closed by the goroutine that watches Redis
 }
 
-var _ limit.Driver = (*Driver)(nil)
+var _ limit.LockSharer = (*Driver)(nil)
+
+// errNil is what a nil *Driver says, which in an interface passes for one.
+var errNil = errors.New("the driver of Redis is nil")
 
 // Open returns a driver for the Redis at a URL: redis://user:password@host:6379/0,
 // rediss:// for TLS, unix:///path; with ?addr=host2:6379 for a cluster. It does
@@ -115,13 +125,14 @@ func Open(rawURL string, cfg Config) (*Driver, error) {
 	ctx, stop := context.WithCancel(context.Background())
 	d := &Driver{
 		cfg: cfg, client: client, memory: memory, tag: "{" + cfg.Prefix + "}:", id: newID(),
-		circuit: circuit{wake: make(chan struct{}, 1)}, stop: stop, done: make(chan struct{}),
+		circuit: circuit{wake: make(chan struct{}, 1)}, locks: newSharing(), stop: stop, done: make(chan struct{}),
 	}
 	if len(cfg.Secret) > 0 {
 		d.secret = sha256.Sum256(cfg.Secret)
 	}
 	d.replicas.Store(1)
 	go d.watch(ctx)
+	go d.share(ctx)
 	return d, nil
 }
 
@@ -181,13 +192,30 @@ func connect(rawURL string, deadline time.Duration) (redis.UniversalClient, erro
 
 // Replicas returns how many replicas share the limits, this one included, as far
 // as Redis last told: 1 where it never did.
-func (d *Driver) Replicas() int { return int(d.replicas.Load()) }
+func (d *Driver) Replicas() int {
+	if d == nil {
+		return 1
+	}
+	return int(d.replicas.Load())
+}
 
-// Err returns why Redis is not asked at present; nil if it is.
-func (d *Driver) Err() error { return d.circuit.err() }
+// Err returns why Redis is not asked at present, or else why locks were not
+// shared when it was last tried; nil if all is well.
+func (d *Driver) Err() error {
+	if d == nil {
+		return errNil
+	}
+	if err := d.circuit.err(); err != nil {
+		return err
+	}
+	return d.locks.err()
+}
 
-// Open is the method of [limit.Driver].
+// Open is the method of [limit.Driver]. A nil *Driver opens nothing.
 func (d *Driver) Open(rules []limit.Rule) (limit.Set, error) {
+	if d == nil {
+		return nil, errNil
+	}
 	local, err := d.memory.Local(rules)
 	if err != nil {
 		return nil, err
@@ -309,11 +337,15 @@ func (d *Driver) key(name string, p limit.Partition) string {
 	return out.String()
 }
 
-// Close stops the driver and leaves the replicas' list. Calls that still come are
-// decided as on an outage.
+// Close stops the driver, tells the others of the last locks and leaves the
+// replicas' list. Calls that still come are decided as on an outage.
 func (d *Driver) Close() error {
+	if d == nil {
+		return nil
+	}
 	d.stop()
 	<-d.done
+	<-d.locks.done
 	ctx, cancel := context.WithTimeout(context.Background(), d.cfg.Deadline)
 	defer cancel()
 	if d.circuit.closed() {

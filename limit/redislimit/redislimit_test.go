@@ -74,7 +74,7 @@ func TestCluster(t *testing.T) {
 	eventually(t, "the cluster is well", func() bool {
 		return strings.Contains(c.ClusterInfo(context.Background()).Val(), "cluster_state:ok")
 	})
-	limittest.Run(t, func(t *testing.T) limittest.Harness {
+	harness := func(t *testing.T) limittest.Harness {
 		s.do("FLUSHALL")
 		return limittest.Harness{
 			Replica: func() limit.Driver {
@@ -82,7 +82,9 @@ func TestCluster(t *testing.T) {
 			},
 			Advance: time.Sleep,
 		}
-	})
+	}
+	limittest.Run(t, harness)
+	limittest.RunLocks(t, harness)
 }
 
 // Nothing that a caller passes is readable in Redis, all keys have one form and
