@@ -12,8 +12,8 @@
 //   - redaction.go beside every type that holds something sensitive
 //   - the answers of the chassis (401, 413, 503, …) in the OpenAPI documents
 //
-// It refuses what could not be served safely: a design without HTTP, two
-// methods on one route, and endpoints that it does not know. It never changes
+// It refuses what could not be served safely: two methods on one route, and
+// endpoints that it does not know. It never changes
 // the design nor the text of Goa's templates.
 package codegen
 
@@ -37,18 +37,8 @@ var templates embed.FS
 // Register adds the plugin to goa gen and goa example, after all others. It is
 // called once, by package dsl.
 func Register() {
-	goacodegen.RegisterPluginLast("aguada", "gen", Prepare, Generate)
+	goacodegen.RegisterPluginLast("aguada", "gen", nil, Generate)
 	goacodegen.RegisterPluginLast("aguada", "example", nil, GenerateExample)
-}
-
-// Prepare refuses designs of which nothing can be served, before anything is
-// generated. It changes nothing.
-func Prepare(_ string, roots []eval.Root) error {
-	root := goaRoot(roots)
-	if root == nil {
-		return nil
-	}
-	return checkTransports(root)
 }
 
 // Generate adds the production package, the contract and the redaction to
@@ -70,8 +60,8 @@ func generate(genpkg string, roots []eval.Root, files []*goacodegen.File, out st
 	for _, w := range shown {
 		warn(warnings, w)
 	}
-	if !servesHTTP(root) {
-		warn(warnings, "the design serves nothing over HTTP: gen/production is not generated")
+	if !serves(root) {
+		warn(warnings, "the design serves nothing: gen/production is not generated")
 		return append(files, redacted...), nil
 	}
 	d, err := newDesign(genpkg, root, files, out)

@@ -36,18 +36,19 @@ func (src *sources) contract(s *goaexpr.ServiceExpr) (policy.Service, error) {
 		if httpSvc != nil {
 			ep = httpSvc.Endpoint(m.Name)
 		}
-		unserved := notServed(src.root, m)
-		if ep == nil && unserved == nil {
+		if ep == nil && jsonrpcEndpoint(src.root, m) == nil && grpcEndpoint(src.root, m) == nil {
 			continue // no transport
 		}
 		pm, err := src.method(m, ep, endpointData(data, m.Name))
-		pm.NotServed = unserved
-		c.Methods = append(c.Methods, pm)
 		errs = append(errs, err)
+		pm.GRPC, err = src.grpcPolicy(m)
+		errs = append(errs, err, keyPolicy(&pm, m, expr.Root.Method(m).Idempotency))
+		c.Methods = append(c.Methods, pm)
 	}
 	if data != nil {
 		for _, f := range fileServers(data) {
 			f.RateLimits = rateLimits(s.Name, f.Name, expr.Root.ServiceRateLimits(s))
+			f.ShedPriority = expr.Root.ServicePriority(s)
 			errs = append(errs, corsPolicy(&f, src.root, expr.Root.ServiceCORS(s)))
 			c.Methods = append(c.Methods, f)
 		}
@@ -76,14 +77,23 @@ func (src *sources) method(m *goaexpr.MethodExpr, ep *goaexpr.HTTPEndpointExpr, 
 	pm := policy.Method{
 		Service: m.Service.Name, Name: m.Name, Kind: policy.Unary, Routes: []policy.Route{},
 		Deadline: eff.Deadline, MaxBody: eff.MaxBody, MaxInFlight: eff.MaxInFlight, Audit: eff.Audit,
-		RateLimits: rateLimits(m.Service.Name, m.Name, eff.RateLimits),
+		RateLimits:   rateLimits(m.Service.Name, m.Name, eff.RateLimits),
+		ShedPriority: eff.ShedPriority, StreamIdle: eff.StreamIdle, MessageRate: eff.MessageRate,
+	}
+	var err error
+	if pm.JSONRPC, err = src.jsonrpcPolicy(m); err != nil {
+		return pm, err
 	}
 	if ep == nil {
 		if m.IsStreaming() {
 			pm.Kind = policy.Stream
 		}
+		pm.HasResult = pm.Kind == policy.Unary && m.Result.Type != goaexpr.Empty
 		pm.Access = declaredAccess(m)
-		return pm, nil
+		if pm.JSONRPC == nil {
+			return pm, nil
+		}
+		return pm, errors.Join(bodyPolicy(&pm, m, eff), corsPolicy(&pm, src.root, eff.CORS))
 	}
 	if e == nil {
 		return pm, fmt.Errorf("method %s.%s: its HTTP endpoint was removed by another plugin", pm.Service, pm.Name)
@@ -92,18 +102,18 @@ func (src *sources) method(m *goaexpr.MethodExpr, ep *goaexpr.HTTPEndpointExpr, 
 	for _, r := range e.Routes {
 		pm.Routes = append(pm.Routes, policy.Route{Verb: r.Verb, Pattern: r.Path})
 	}
-	var err error
 	if pm.Access, pm.Requirements, err = access(m, ep); err != nil {
 		return pm, fmt.Errorf("method %s.%s: %w", pm.Service, pm.Name, err)
 	}
-	if pm.Access == policy.Undeclared && pm.Kind == policy.Redirect {
+	overGRPC := grpcEndpoint(src.root, m) != nil
+	if pm.Access == policy.Undeclared && pm.Kind == policy.Redirect && !overGRPC {
 		pm.Access = policy.Public
 	}
 	if pm.Kind == policy.Redirect && pm.Late() {
 		return pm, fmt.Errorf("method %s.%s: a redirect cannot take a credential from the body, which nothing reads: use a header", pm.Service, pm.Name)
 	}
 	pm.HasBody = ep.Body.Type != goaexpr.Empty || ep.SkipRequestBodyEncodeDecode
-	pm.HasResult = pm.Kind == policy.Unary && e.Method.Result != ""
+	pm.HasResult = (pm.Kind == policy.Unary || pm.Kind == policy.Redirect && overGRPC) && e.Method.Result != ""
 	pm.Consumes = consumes(src.root.API.HTTP, ep, pm)
 	pm.Produces = produces(src.root.API.HTTP, ep, pm)
 	pm.RequestHeaders, pm.ResponseHeaders = headers(pm, e)

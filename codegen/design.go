@@ -24,8 +24,11 @@ type sources struct {
 	genpkg string
 	// http is the data of the HTTP servers about to be rendered, by service
 	// name: what other plugins added is in it.
-	http  map[string]*httpcodegen.ServiceData
-	names *names
+	http map[string]*httpcodegen.ServiceData
+	grpc map[string]*grpcService
+	// jsonrpc is the data of the JSON-RPC servers.
+	jsonrpc map[string]*httpcodegen.ServiceData
+	names   *names
 }
 
 // newDesign builds the Design of root from files, the files about to be
@@ -35,7 +38,7 @@ func newDesign(genpkg string, root *goaexpr.RootExpr, files []*goacodegen.File, 
 	if err != nil {
 		return nil, err
 	}
-	src := &sources{root: root, genpkg: genpkg, http: httpServices(files), names: newNames()}
+	src := &sources{root: root, genpkg: genpkg, http: httpServices(files), grpc: grpcServices(files), jsonrpc: jsonrpcServices(files), names: newNames()}
 	d := &Design{Package: pkg, Dir: dir, Contract: &policy.Contract{
 		SchemaURI: SchemaURI,
 		Generator: "aguada " + Version,
@@ -51,23 +54,37 @@ func newDesign(genpkg string, root *goaexpr.RootExpr, files []*goacodegen.File, 
 		if len(contract.Methods) > 0 {
 			d.Contract.Services = append(d.Contract.Services, contract)
 		}
-		if data := src.http[s.Name]; data != nil {
-			svc, err := src.service(s, data)
+		if sd := src.data(s); sd != nil {
+			svc, err := src.service(s, sd)
 			errs = append(errs, err)
-			d.add(svc, data)
+			d.add(svc, sd)
 		}
 	}
 	mergePreflights(d.Contract)
-	errs = append(errs, checkRoutes(d.Contract), checkPreflights(d.Contract), checkFields(d.Services))
+	errs = append(errs, checkRoutes(d.Contract), checkMethods(d.Contract), checkJSONRPC(d.Contract), checkPreflights(d.Contract), checkFields(d.Services))
 	d.Contract.Schemes = usedSchemes(root, d.Contract)
 	d.Imports = src.names.imports
 	slices.Sort(d.AuthKinds)
 	return d, errors.Join(errs...)
 }
 
-func (d *Design) add(svc Service, data *httpcodegen.ServiceData) {
+// data returns the data of a service that is mounted, nil for others.
+func (src *sources) data(s *goaexpr.ServiceExpr) *service.Data {
+	if data := src.http[s.Name]; data != nil {
+		return data.Service
+	}
+	if data := src.grpc[s.Name]; data != nil {
+		return data.Service
+	}
+	if data := src.jsonrpc[s.Name]; data != nil {
+		return data.Service
+	}
+	return nil
+}
+
+func (d *Design) add(svc Service, sd *service.Data) {
 	d.Services = append(d.Services, svc)
-	for _, s := range data.Service.Schemes.DedupeByType() {
+	for _, s := range sd.Schemes.DedupeByType() {
 		if !slices.Contains(d.AuthKinds, s.Type) {
 			d.AuthKinds = append(d.AuthKinds, s.Type)
 		}
@@ -105,8 +122,7 @@ func httpServices(files []*goacodegen.File) map[string]*httpcodegen.ServiceData 
 }
 
 // service returns how s is built and mounted.
-func (src *sources) service(s *goaexpr.ServiceExpr, data *httpcodegen.ServiceData) (Service, error) {
-	sd := data.Service
+func (src *sources) service(s *goaexpr.ServiceExpr, sd *service.Data) (Service, error) {
 	svc := Service{
 		Name: sd.Name, GoName: sd.StructName, VarName: sd.VarName,
 		HasMethods:   len(sd.Methods) > 0,
@@ -114,21 +130,43 @@ func (src *sources) service(s *goaexpr.ServiceExpr, data *httpcodegen.ServiceDat
 		Interceptors: len(sd.ServerInterceptors) > 0,
 	}
 	svc.Package = src.names.add(sd.PkgName, src.genpkg+"/"+sd.PathName)
-	svc.Server = src.names.add(sd.PkgName+"svr", src.genpkg+"/http/"+sd.PathName+"/server")
+	data := src.http[s.Name]
+	if data == nil {
+		data = new(httpcodegen.ServiceData)
+	} else {
+		svc.Server = src.names.add(sd.PkgName+"svr", src.genpkg+"/http/"+sd.PathName+"/server")
+	}
+	if g := src.grpc[s.Name]; g != nil {
+		svc.GRPC = src.registration(g)
+	}
+	rpc := src.jsonrpc[s.Name]
+	if rpc == nil {
+		rpc = new(httpcodegen.ServiceData)
+	} else {
+		svc.Remote = src.remote(rpc)
+	}
 	svc.declare(data)
+	calls := func(e *httpcodegen.EndpointData) bool { return isDesigned(sd, e) && e.Redirect == nil }
+	for _, m := range s.Methods {
+		overHTTP := slices.ContainsFunc(data.Endpoints, func(e *httpcodegen.EndpointData) bool { return e.Method.Name == m.Name && calls(e) })
+		if overHTTP || grpcEndpoint(src.root, m) != nil || jsonrpcEndpoint(src.root, m) != nil {
+			svc.Endpoints = append(svc.Endpoints, Endpoint{Name: m.Name, Field: sd.Method(m.Name).VarName})
+		}
+	}
 	var errs []error
 	for _, e := range data.Endpoints {
-		if !isDesigned(sd, e) || e.Redirect != nil {
-			continue // neither calls the endpoint
+		if !calls(e) {
+			continue
 		}
-		svc.Endpoints = append(svc.Endpoints, Endpoint{Name: e.Method.Name, Field: e.Method.VarName})
-		late, err := src.late(svc, s.Method(e.Method.Name), e)
-		errs = append(errs, err)
-		if late != nil {
-			svc.Late = append(svc.Late, *late)
-		}
-		if bodies := src.errorBodies(svc, sd, e); len(bodies) > 0 {
+		errs = append(errs, src.addLate(&svc, s.Method(e.Method.Name), e))
+		if bodies := src.errorBodies(svc.Server, svc, sd, e); len(bodies) > 0 {
 			svc.ErrorBodies = append(svc.ErrorBodies, ErrorBodies{Name: e.Method.Name, Bodies: bodies})
+		}
+	}
+	for _, e := range rpc.Endpoints {
+		errs = append(errs, src.addLate(&svc, s.Method(e.Method.Name), e))
+		if bodies := src.errorBodies(svc.Remote.Server, svc, sd, e); len(bodies) > 0 {
+			svc.Remote.ErrorBodies = append(svc.Remote.ErrorBodies, ErrorBodies{Name: e.Method.Name, Bodies: bodies})
 		}
 	}
 	return svc, errors.Join(errs...)
@@ -155,6 +193,9 @@ func (s *Service) declare(data *httpcodegen.ServiceData) {
 		field("ConnConfigurer", "*"+s.Server+".ConnConfigurer", "configures WebSocket connections; it may be nil.", false)
 		s.Args = append(s.Args, "h.Upgrader()")
 		arg("ConnConfigurer")
+	}
+	if s.Remote != nil && s.Remote.WebSocket {
+		field("RPCConnConfigurer", "goahttp.ConnConfigureFunc", "configures the WebSocket connections of JSON-RPC; it may be nil.", false)
 	}
 	for _, e := range data.Endpoints {
 		if d := e.MultipartRequestDecoder; d != nil {
@@ -204,9 +245,9 @@ type names struct {
 func newNames() *names {
 	n := &names{taken: make(map[string]bool)}
 	for _, name := range []string{
-		"aguada", "policy", "context", "http", "security", "errors", "time", "json", "goa", "goahttp", // imports
+		"aguada", "policy", "context", "http", "security", "errors", "time", "json", "jsonrpc", "goa", "goahttp", // imports
 		"production", "productionapp", "contract", "mount", "auther", "build", // declarations
-		"ctx", "rt", "h", "s", "e", "srv", "err", "req", "scheme", "p", "ok", // parameters and variables
+		"ctx", "rt", "h", "s", "e", "srv", "err", "r", "req", "scheme", "stream", "p", "ok", // parameters and variables
 	} {
 		n.taken[name] = true
 	}
@@ -237,12 +278,21 @@ func (n *names) add(name, importPath string) string {
 // name.
 func usedSchemes(root *goaexpr.RootExpr, c *policy.Contract) []policy.Scheme {
 	used := make(map[string]bool)
+	use := func(reqs []policy.Requirement) {
+		for _, r := range reqs {
+			for _, u := range r.Schemes {
+				used[u.Scheme] = true
+			}
+		}
+	}
 	for _, s := range c.Services {
 		for _, m := range s.Methods {
-			for _, r := range m.Requirements {
-				for _, u := range r.Schemes {
-					used[u.Scheme] = true
-				}
+			use(m.Requirements)
+			if m.GRPC != nil {
+				use(m.GRPC.Requirements)
+			}
+			if m.JSONRPC != nil {
+				use(m.JSONRPC.Requirements)
 			}
 		}
 	}

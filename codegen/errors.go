@@ -8,9 +8,9 @@ import (
 )
 
 // errorBodies returns how the errors of e that are of the design's own types
-// become bodies. Goa's encoder calls the formatter for every declared error, so
+// become bodies, by a function of the server. Goa's encoder calls the formatter for every declared error, so
 // the formatter has to be told what the encoder would have done without it.
-func (src *sources) errorBodies(svc Service, sd *service.Data, e *httpcodegen.EndpointData) []ErrorBody {
+func (src *sources) errorBodies(server string, svc Service, sd *service.Data, e *httpcodegen.EndpointData) []ErrorBody {
 	var bodies []ErrorBody
 	for _, group := range e.Errors {
 		for _, declared := range group.Errors {
@@ -28,7 +28,7 @@ func (src *sources) errorBodies(svc Service, sd *service.Data, e *httpcodegen.En
 			}
 			bodies = append(bodies, ErrorBody{
 				Error: declared.Name, Type: src.qualified(svc, sd, declared.Ref),
-				Init: svc.Server + "." + init.Name, Arg: "e" + arg,
+				Init: server + "." + init.Name, Arg: "e" + arg,
 			})
 		}
 	}

@@ -19,7 +19,7 @@ import (
 
 // TestGeneratedCode compiles and tests what goa gen writes for the designs of
 // the golden cases. Left out are those that Goa itself generates code for that
-// does not compile, and those that need protoc.
+// does not compile. protoc has to be installed; its plugins are built.
 func TestGeneratedCode(t *testing.T) {
 	if testing.Short() {
 		t.Skip("compiles generated code")
@@ -32,10 +32,13 @@ func TestGeneratedCode(t *testing.T) {
 	t.Chdir(dir) // Goa asks the go command for the import path
 	t.Setenv("GOFLAGS", "-mod=mod")
 	t.Setenv("GOWORK", "off")
+	usePlugins(t)
 	for name, design := range map[string]func(){
 		"blank": designs.Blank, "shop": designs.Shop, "late": designs.Late, "streams": designs.Streams, "files": designs.FileServers,
 		"transfer": designs.Transfer, "interceptors": designs.Interceptors, "names": designs.Names, "redaction": designs.Redaction,
 		"types": designs.Types, "strict": designs.Strict, "pages": designs.Pages, "flows": designs.Flows, "limits": designs.Limits,
+		"grpc": designs.OverGRPC, "grpconly": designs.GRPCOnly, "mixed": designs.Mixed, "traffic": designs.Traffic,
+		"jsonrpc": designs.OverJSONRPC, "rpconly": designs.RPCOnly,
 	} {
 		if err := expr.Evaluate(design); err != nil {
 			t.Fatal(err)
@@ -98,9 +101,15 @@ import (
 	"errors"
 	"os"
 	"reflect"
+	"strings"
 	"testing"
 
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/reflect/protoregistry"
+
 	"github.com/aguada-dev/aguada/auth"
+	"github.com/aguada-dev/aguada/idempotency"
+	"github.com/aguada-dev/aguada/policy"
 	"github.com/aguada-dev/aguada/transport"
 	IMPORTS
 )
@@ -130,7 +139,16 @@ func TestMount(t *testing.T) {
 	for _, s := range contract.Schemes {
 		verifiers[s.Name] = refuse{}
 	}
-	h, err := transport.New(transport.Config{Contract: contract, Verifiers: verifiers})
+	memory, err := idempotency.NewMemory(idempotency.MemoryConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	keeper, err := idempotency.New(memory, idempotency.Config{Secrets: idempotency.Secrets{Current: func() string { return "0123456789abcdef" }}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer keeper.Close()
+	h, err := transport.New(transport.Config{Contract: contract, Verifiers: verifiers, Idempotency: func() *idempotency.Keeper { return keeper }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -144,6 +162,34 @@ func TestMount(t *testing.T) {
 	}
 	if err := errors.Join(MOUNT, h.Ready()); err != nil {
 		t.Error(err)
+	}
+}
+
+// The contract and protoc's code know the same methods, by the same names.
+func TestGRPC(t *testing.T) {
+	want, got := map[string]policy.GRPC{}, map[string]policy.GRPC{}
+	for _, s := range contract.Services {
+		for _, m := range s.Methods {
+			if m.GRPC != nil {
+				want[m.GRPC.Method] = policy.GRPC{ClientStream: m.GRPC.ClientStream, ServerStream: m.GRPC.ServerStream}
+			}
+		}
+	}
+	protoregistry.GlobalFiles.RangeFiles(func(f protoreflect.FileDescriptor) bool {
+		for i := range f.Services().Len() {
+			if !strings.HasPrefix(f.Path(), "goagen_") {
+				break // not of the design
+			}
+			s := f.Services().Get(i)
+			for j := range s.Methods().Len() {
+				m := s.Methods().Get(j)
+				got[string(s.FullName())+"/"+string(m.Name())] = policy.GRPC{ClientStream: m.IsStreamingClient(), ServerStream: m.IsStreamingServer()}
+			}
+		}
+		return true
+	})
+	if !reflect.DeepEqual(want, got) {
+		t.Errorf("contract has %v, protoc %v", want, got)
 	}
 }
 `
@@ -253,13 +299,8 @@ func TestRefusalOfPlugin(t *testing.T) {
 }
 `
 
-// TestGoaExample runs goa gen and goa example and compiles what they leave.
-func TestGoaExample(t *testing.T) {
-	if testing.Short() {
-		t.Skip("builds a generator")
-	}
-	dir := module(t)
-	write(t, filepath.Join(dir, "design", "design.go"), []byte(`package design
+// exampleDesign has a service of each transport.
+const exampleDesign = `package design
 
 import (
 	. "github.com/aguada-dev/aguada/dsl"
@@ -276,7 +317,25 @@ var _ = Service("orders", func() {
 		HTTP(func() { POST("/orders") })
 	})
 })
-`))
+
+var _ = Service("clock", func() {
+	DependsOn("time")
+	Method("watch", func() {
+		NoSecurity()
+		StreamingResult(String)
+		GRPC(func() {})
+	})
+})
+`
+
+// TestGoaExample runs goa gen and goa example and compiles what they leave.
+func TestGoaExample(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds a generator")
+	}
+	dir := module(t)
+	write(t, filepath.Join(dir, "design", "design.go"), []byte(exampleDesign))
+	usePlugins(t)
 	if out, err := command(dir, "get", "goa.design/clue@v1.2.6", "goa.design/goa/v3@v3.30.0"); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
@@ -295,7 +354,7 @@ var _ = Service("orders", func() {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"aguada.Main(production.App(", "NewOrders()", `rt.Check("database"`} {
+	for _, want := range []string{"aguada.Main(production.App(", "NewOrders()", `rt.Check("database"`, "NewClock()", `rt.Check("time"`} {
 		if !strings.Contains(string(main), want) {
 			t.Errorf("main.go lacks %s:\n%s", want, main)
 		}
@@ -312,7 +371,7 @@ var _ = Service("orders", func() {
 	}
 }
 
-// TestGoaGenRefuses shows that a design without HTTP fails and leaves no
+// TestGoaGenRefuses shows that a design without HTTP and gRPC fails and leaves no
 // production package behind.
 func TestGoaGenRefuses(t *testing.T) {
 	if testing.Short() {
@@ -330,9 +389,13 @@ var _ = Service("calc", func() {
 	JSONRPC(func() { POST("/rpc") })
 	Method("add", func() { Payload(Int); Result(Int); JSONRPC(func() {}) })
 })
+
+var _ = Service("sums", func() {
+	Method("sum", func() { HTTP(func() { POST("/rpc") }) })
+})
 `))
 	out, err := command(dir, "run", "goa.design/goa/v3/cmd/goa", "gen", "example.com/shop/design")
-	if err == nil || !strings.Contains(string(out), "aguada: nothing to serve") || !strings.Contains(string(out), "calc.add") {
+	if err == nil || !strings.Contains(string(out), "aguada: route POST /rpc belongs to both calc over JSON-RPC and sums.sum") {
 		t.Errorf("goa gen: %v\n%s", err, out)
 	}
 	if _, err := os.Stat(filepath.Join(dir, goacodegen.Gendir, "production")); !os.IsNotExist(err) {
@@ -363,6 +426,23 @@ func module(t *testing.T) string {
 	write(t, filepath.Join(dir, "go.mod"), mod)
 	write(t, filepath.Join(dir, "go.sum"), sum)
 	return dir
+}
+
+// usePlugins builds our own protoc and its plugins, and puts them before all else on PATH.
+func usePlugins(t *testing.T) {
+	t.Helper()
+	dir := t.TempDir()
+	if out, err := exec.Command("go", "build", "-buildvcs=false", "-o", filepath.Join(dir, "protoc"), "github.com/aguada-dev/aguada/cmd/aguada").CombinedOutput(); err != nil {
+		t.Fatalf("build protoc: %v\n%s", err, out)
+	}
+	for _, plugin := range []string{"google.golang.org/protobuf/cmd/protoc-gen-go@v1.36.12", "google.golang.org/grpc/cmd/protoc-gen-go-grpc@v1.6.2"} {
+		cmd := exec.Command("go", "install", plugin)
+		cmd.Env = append(os.Environ(), "GOBIN="+dir, "GOFLAGS=", "GOWORK=off")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("%v: %v\n%s", cmd, err, out)
+		}
+	}
+	t.Setenv("PATH", dir+string(os.PathListSeparator)+os.Getenv("PATH"))
 }
 
 func command(dir string, args ...string) ([]byte, error) {

@@ -2,6 +2,7 @@ package codegen_test
 
 import (
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -38,13 +39,23 @@ var cases = map[string]func(){
 	"pages":        designs.Pages,
 	"flows":        designs.Flows,
 	"limits":       designs.Limits,
+	"traffic":      designs.Traffic,
+	"grpc":         designs.OverGRPC,
+	"grpconly":     designs.GRPCOnly,
+	"rpconly":      designs.RPCOnly,
+	"jsonrpc":      designs.OverJSONRPC,
 	// refused
 	"strictnothing": designs.StrictNothing,
 	"anypage":       designs.AnyPage,
-	"rpconly":       designs.RPCOnly,
+	"rpcclash":      designs.RPCClash,
+	"keyoverrpc":    designs.KeyOverRPC,
+	"keyclash":      designs.KeyClash,
+	"methodclash":   designs.MethodClash,
 	"fieldclash":    designs.FieldClash,
 	"routeclash":    designs.RouteClash,
 	"secretformat":  designs.SecretFormat,
+	"replayclash":   designs.ReplayClash,
+	"metadataclash": designs.MetadataClash,
 }
 
 func TestGolden(t *testing.T) {
@@ -62,6 +73,7 @@ func TestOpenAPI(t *testing.T) {
 	r := run(t, designs.Late)
 	golden(t, "openapi", r.render(t, documents))
 	golden(t, "openapi-limits", run(t, designs.Limits).render(t, documents))
+	golden(t, "openapi-traffic", run(t, designs.Traffic).render(t, func(path string) bool { return path == "gen/http/openapi3.yaml" }))
 	golden(t, "openapi-strict", run(t, designs.Strict).render(t, documents))
 	golden(t, "openapi-shop", run(t, designs.Shop).render(t, func(path string) bool { return path == "gen/http/openapi3.yaml" }))
 }
@@ -85,10 +97,22 @@ func cors(verb, name string, paths ...string) plugin {
 	}
 }
 
+// withoutGRPC removes the gRPC server of a service.
+func withoutGRPC(service string) plugin {
+	return func(files []*goacodegen.File) {
+		for _, f := range files {
+			if strings.HasPrefix(filepath.ToSlash(f.Path), "gen/grpc/"+service+"/") {
+				f.SectionTemplates = nil
+			}
+		}
+	}
+}
+
 func TestOtherPlugins(t *testing.T) {
 	golden(t, "plugin-cors", run(t, designs.Shop, cors("OPTIONS", "CORS", "/orders", "/users/{id}")).render(t, ours))
 	golden(t, "plugin-unknown", run(t, designs.Blank, cors("GET", "Debug", "/debug")).render(t, ours))
 	golden(t, "plugin-both", run(t, designs.Pages, cors("OPTIONS", "CORS", "/open", "/pages/{other}", "/elsewhere")).render(t, ours))
+	golden(t, "plugin-nogrpc", run(t, designs.Mixed, withoutGRPC("rpc")).render(t, ours))
 	golden(t, "plugin-nocors", run(t, designs.Blank, cors("GET", "CORS", "/cors")).render(t, ours))
 }
 

@@ -45,9 +45,6 @@ func run(t *testing.T, design func(), others ...plugin) result {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := codegen.Prepare(genpkg, roots); err != nil {
-		return result{err: err}
-	}
 	goacodegen.NormalizeRoot(goaexpr.Root)
 	var files []*goacodegen.File
 	for _, generate := range []generator.Genfunc{generator.Service, generator.Transport, generator.OpenAPI} {

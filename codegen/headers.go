@@ -69,7 +69,7 @@ func bodyPolicy(pm *policy.Method, m *goaexpr.MethodExpr, eff expr.Effective) er
 	if eff.StrictBody == nil {
 		return nil
 	}
-	if slices.ContainsFunc(pm.Consumes, isJSON) {
+	if slices.ContainsFunc(pm.Consumes, isJSON) || pm.JSONRPC != nil && pm.JSONRPC.HasParams {
 		pm.StrictBody = true
 		return nil
 	}
@@ -98,7 +98,11 @@ func corsPolicy(pm *policy.Method, root *goaexpr.RootExpr, declared *expr.Settin
 // ambientScheme returns a scheme of the method whose credential browsers add
 // to requests by themselves, or "".
 func ambientScheme(pm *policy.Method, root *goaexpr.RootExpr) string {
-	for _, r := range pm.Requirements {
+	reqs := pm.Requirements
+	if pm.JSONRPC != nil {
+		reqs = slices.Concat(reqs, pm.JSONRPC.Requirements)
+	}
+	for _, r := range reqs {
 		for _, u := range r.Schemes {
 			if u.In == policy.InCookie || slices.ContainsFunc(root.Schemes, func(s *goaexpr.SchemeExpr) bool {
 				return s.SchemeName == u.Scheme && s.Kind == goaexpr.BasicAuthKind

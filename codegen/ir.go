@@ -28,8 +28,13 @@ type Service struct {
 	// unexported one.
 	Name, GoName, VarName string
 	// Package and Server are the import names of the service's package and of
-	// its HTTP server.
+	// its HTTP server; Server is empty where it has none.
 	Package, Server string
+	// GRPC is how the service's gRPC server is registered; nil where it has
+	// none.
+	GRPC *Registration
+	// Remote is how the service's JSON-RPC server is made; nil where it has none.
+	Remote *Remote
 	// HasMethods says that there is something for the user to implement.
 	HasMethods bool
 	// Secured says that NewEndpoints asks for an auther.
@@ -48,6 +53,33 @@ type Service struct {
 	// expressions.
 	Args []string
 }
+
+// Registration is how a gRPC server is made and registered.
+type Registration struct {
+	// Server and Messages are the import names of the server and of what
+	// protoc generates.
+	Server, Messages string
+	// Init and Register are functions of these packages; Args are Init's
+	// arguments after the endpoints, as Go expressions.
+	Init, Register string
+	Args           []string
+}
+
+// Remote is how a service's JSON-RPC server is made, and its methods handed over.
+type Remote struct {
+	// Server is the import name of the server.
+	Server string
+	// WebSocket says that the server mounts itself, and asks for how connections
+	// are configured.
+	WebSocket  bool
+	Procedures []Procedure
+	// ErrorBodies are the methods with errors of the design's own types.
+	ErrorBodies []ErrorBodies
+}
+
+// Procedure is a method by its design name, its field in the server, and the
+// function that makes the decoder of its params; empty for none.
+type Procedure struct{ Name, Field, Decoder string }
 
 // Field is one field of the generated Services.
 type Field struct {

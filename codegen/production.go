@@ -37,7 +37,7 @@ func productionFiles(d *Design) ([]*goacodegen.File, error) {
 	}
 	imports := []*goacodegen.ImportSpec{
 		{Path: "context"}, {Path: "encoding/json"}, {Path: "errors"}, {Path: "net/http"}, {Path: "time"},
-		{Path: "goa.design/goa/v3/security"},
+		{Path: "goa.design/goa/v3/http", Name: "goahttp"}, {Path: "goa.design/goa/v3/jsonrpc"}, {Path: "goa.design/goa/v3/security"},
 		{Path: modulePath}, {Path: modulePath + "/policy"},
 	}
 	for _, i := range d.Imports {
@@ -48,14 +48,14 @@ func productionFiles(d *Design) ([]*goacodegen.File, error) {
 		section("app", "aguada-app", d),
 	}
 	for _, s := range d.Services {
-		sections = append(sections, section("mount", "aguada-mount-"+s.Name, s))
+		sections = append(sections, section("mount", "aguada-mount-"+s.Name, s, "bodies", "remote"))
 	}
 	sections = append(sections, section("auther", "aguada-auther", d), section("contract", "aguada-contract", d.Contract))
 	for i, s := range d.Contract.Services {
 		sections = append(sections, section("service", "aguada-service-"+s.Name, struct {
 			Index int
 			policy.Service
-		}{i, s}))
+		}{i, s}, "requirements", "grpc", "jsonrpc", "traffic", "example"))
 	}
 	return []*goacodegen.File{
 		{Path: filepath.FromSlash(path.Join(d.Dir, "production.go")), SectionTemplates: sections},
@@ -65,10 +65,16 @@ func productionFiles(d *Design) ([]*goacodegen.File, error) {
 	}, nil
 }
 
-func section(template, name string, data any) *goacodegen.SectionTemplate {
+// section returns what a template makes of data; the templates of the same
+// names are what it includes.
+func section(template, name string, data any, includes ...string) *goacodegen.SectionTemplate {
+	source := readTemplate(template)
+	for _, include := range includes {
+		source += readTemplate(include)
+	}
 	return &goacodegen.SectionTemplate{
 		Name:    name,
-		Source:  readTemplate(template),
+		Source:  source,
 		Data:    data,
 		FuncMap: map[string]any{"duration": durationLiteral, "raw": rawLiteral, "quote": strconv.Quote},
 	}

@@ -34,7 +34,7 @@ type MainField struct{ Name, Value string }
 // production.App. A main that exists is kept, as Goa keeps it.
 func GenerateExample(genpkg string, roots []eval.Root, files []*goacodegen.File) ([]*goacodegen.File, error) {
 	root := goaRoot(roots)
-	if root == nil || !servesHTTP(root) {
+	if root == nil || !serves(root) {
 		return files, nil
 	}
 	var kept []*goacodegen.File
@@ -75,10 +75,15 @@ func mainFile(genpkg string, root *goaexpr.RootExpr, file string) *goacodegen.Fi
 	m := Main{Production: production}
 	http := httpcodegen.NewServicesData(services, root.API.HTTP)
 	for _, s := range root.Services {
-		if root.API.HTTP.Service(s.Name) == nil {
+		switch {
+		case root.API.HTTP.Service(s.Name) != nil:
+			data := http.Get(s.Name)
+			m.add(data.Service, data.Endpoints, api, interceptors)
+		case root.API.GRPC.Service(s.Name) != nil:
+			m.add(services.Get(s.Name), nil, api, interceptors)
+		default:
 			continue
 		}
-		m.add(http.Get(s.Name), api, interceptors)
 		for _, name := range expr.Root.DependsOnNames(s) {
 			if !slices.Contains(m.DependsOn, name) {
 				m.DependsOn = append(m.DependsOn, name)
@@ -97,8 +102,7 @@ func mainFile(genpkg string, root *goaexpr.RootExpr, file string) *goacodegen.Fi
 }
 
 // add sets the fields that a service needs to what Goa's example provides.
-func (m *Main) add(data *httpcodegen.ServiceData, api, interceptors string) {
-	sd := data.Service
+func (m *Main) add(sd *service.Data, endpoints []*httpcodegen.EndpointData, api, interceptors string) {
 	if len(sd.Methods) == 0 {
 		return
 	}
@@ -106,7 +110,7 @@ func (m *Main) add(data *httpcodegen.ServiceData, api, interceptors string) {
 	if len(sd.ServerInterceptors) > 0 {
 		m.Fields = append(m.Fields, MainField{sd.StructName + "Interceptors", interceptors + ".New" + sd.StructName + "ServerInterceptors()"})
 	}
-	for _, e := range data.Endpoints {
+	for _, e := range endpoints {
 		if d := e.MultipartRequestDecoder; d != nil {
 			m.Fields = append(m.Fields, MainField{sd.StructName + e.Method.VarName + "Decoder", api + "." + d.FuncName})
 		}

@@ -18,25 +18,32 @@ func access(m *goaexpr.MethodExpr, ep *goaexpr.HTTPEndpointExpr) (policy.Access,
 	if declared := declaredAccess(m); declared != policy.Secured {
 		return declared, nil, nil
 	}
-	if len(ep.Requirements) != len(m.Requirements) {
-		return "", nil, errors.New("its security requirements did not reach its HTTP endpoint: this is a bug, please report it")
+	reqs, err := requirements(m, ep.Requirements, func(s *goaexpr.SchemeExpr) (policy.Use, error) { return place(ep, s) })
+	return policy.Secured, reqs, err
+}
+
+// requirements returns those of m as one of its endpoints has them; place says
+// where the endpoint takes a scheme's credential from.
+func requirements(m *goaexpr.MethodExpr, declared []*goaexpr.SecurityExpr, place func(*goaexpr.SchemeExpr) (policy.Use, error)) ([]policy.Requirement, error) {
+	if len(declared) != len(m.Requirements) {
+		return nil, errors.New("its security requirements did not reach its endpoint: this is a bug, please report it")
 	}
-	reqs := make([]policy.Requirement, 0, len(ep.Requirements))
-	for _, r := range ep.Requirements {
+	reqs := make([]policy.Requirement, 0, len(declared))
+	for _, r := range declared {
 		req := policy.Requirement{Scopes: sorted(r.Scopes)}
 		for _, s := range r.Schemes {
-			use, err := place(ep, s)
+			use, err := place(s)
 			if err != nil {
-				return "", nil, err
+				return nil, err
 			}
 			req.Schemes = append(req.Schemes, use)
 		}
 		if len(req.Schemes) == 0 {
-			return "", nil, errors.New("a security requirement names no scheme, so anyone would satisfy it")
+			return nil, errors.New("a security requirement names no scheme, so anyone would satisfy it")
 		}
 		reqs = append(reqs, req)
 	}
-	return policy.Secured, reqs, nil
+	return reqs, nil
 }
 
 // declaredAccess returns how the design opens or closes m.
@@ -96,6 +103,26 @@ func (src *sources) late(svc Service, m *goaexpr.MethodExpr, e *httpcodegen.Endp
 		late.Request = src.payloadRef(svc, e)
 	}
 	return late, nil
+}
+
+// addLate adds how to find the credentials in the body of one of a method's
+// endpoints, or in its params, to what is known of another.
+func (src *sources) addLate(svc *Service, m *goaexpr.MethodExpr, e *httpcodegen.EndpointData) error {
+	late, err := src.late(*svc, m, e)
+	if late == nil {
+		return err
+	}
+	i := slices.IndexFunc(svc.Late, func(l Late) bool { return l.Name == late.Name })
+	if i < 0 {
+		svc.Late = append(svc.Late, *late)
+		return err
+	}
+	for _, c := range late.Credentials {
+		if !slices.Contains(svc.Late[i].Credentials, c) {
+			svc.Late[i].Credentials = append(svc.Late[i].Credentials, c)
+		}
+	}
+	return err
 }
 
 // payloadRef returns the Go type of the payload as production.go refers to it.

@@ -108,7 +108,29 @@ func designDir(root *goaexpr.RootExpr) string {
 
 // fileOf returns the file in which a function is declared.
 func fileOf(f any) string {
-	pc := reflect.ValueOf(f).Pointer()
-	file, _ := runtime.FuncForPC(pc).FileLine(pc)
+	file, _ := lineOf(f)
 	return file
+}
+
+func lineOf(f any) (file string, line int) {
+	pc := reflect.ValueOf(f).Pointer()
+	return runtime.FuncForPC(pc).FileLine(pc)
+}
+
+// positionOf returns "[file:line] " of the first function there is, as Goa's
+// own errors begin; "" if there is none.
+func positionOf(funcs ...func()) string {
+	for _, f := range funcs {
+		if f == nil {
+			continue
+		}
+		file, line := lineOf(f)
+		if wd, err := os.Getwd(); err == nil && filepath.IsAbs(file) {
+			if rel, err := filepath.Rel(wd, file); err == nil {
+				file = rel
+			}
+		}
+		return fmt.Sprintf("[%s:%d] ", filepath.ToSlash(file), line)
+	}
+	return ""
 }

@@ -11,91 +11,52 @@ import (
 	"github.com/aguada-dev/aguada/policy"
 )
 
-// The transports that Goa generates and that are not served yet, as contracts
-// name them.
-const (
-	grpcTransport    = "grpc"
-	jsonrpcTransport = "jsonrpc"
-)
-
-// servesHTTP reports whether the design has anything on plain HTTP.
-func servesHTTP(root *goaexpr.RootExpr) bool {
+// serves reports whether the design has anything on a transport that is served.
+func serves(root *goaexpr.RootExpr) bool {
 	return slices.ContainsFunc(root.API.HTTP.Services, func(s *goaexpr.HTTPServiceExpr) bool {
 		return len(s.HTTPEndpoints) > 0 || len(s.FileServers) > 0
-	})
-}
-
-// checkTransports refuses a design of which nothing would be served.
-func checkTransports(root *goaexpr.RootExpr) error {
-	if servesHTTP(root) {
-		return nil
-	}
-	var only []string
-	for _, s := range root.Services {
-		for _, m := range s.Methods {
-			if len(notServed(root, m)) > 0 {
-				only = append(only, s.Name+"."+m.Name)
-			}
-		}
-	}
-	if len(only) == 0 {
-		return nil // a design without transports: types only
-	}
-	return fmt.Errorf("aguada: nothing to serve: all methods use only gRPC or JSON-RPC, which this version of Aguada does not serve yet (%s); "+
-		"add HTTP to at least one method, or remove the import of Aguada's dsl", strings.Join(only, ", "))
-}
-
-// notServed returns the transports that the design declares for m and that are
-// not served.
-func notServed(root *goaexpr.RootExpr, m *goaexpr.MethodExpr) []string {
-	var names []string
-	if s := root.API.GRPC.Service(m.Service.Name); s != nil && s.Endpoint(m.Name) != nil {
-		names = append(names, grpcTransport)
-	}
-	if s := root.API.JSONRPC.Service(m.Service.Name); s != nil && s.Endpoint(m.Name) != nil {
-		names = append(names, jsonrpcTransport)
-	}
-	return names
+	}) || slices.ContainsFunc(root.API.GRPC.Services, func(s *goaexpr.GRPCServiceExpr) bool {
+		return len(s.GRPCEndpoints) > 0
+	}) || slices.ContainsFunc(root.API.JSONRPC.Services, func(s *goaexpr.HTTPServiceExpr) bool { return len(s.HTTPEndpoints) > 0 })
 }
 
 // warnings returns what the user should know, in a stable order.
 func (d *Design) warnings() []string {
 	var warnings []string
-	unserved := make(map[string][]string)
 	for _, s := range d.Contract.Services {
 		for _, m := range s.Methods {
 			name := s.Name + "." + m.Name
-			if m.Access == policy.Undeclared && len(m.Routes) > 0 {
+			if m.Access == policy.Undeclared && (len(m.Routes) > 0 || m.GRPC != nil || m.JSONRPC != nil) {
 				warnings = append(warnings, name+" is open to anyone: the design gives it neither Security nor NoSecurity")
 			}
-			for _, t := range m.NotServed {
-				unserved[t] = append(unserved[t], name)
-			}
-		}
-	}
-	for t, title := range map[string]string{grpcTransport: "gRPC", jsonrpcTransport: "JSON-RPC"} {
-		if names := unserved[t]; names != nil {
-			warnings = append(warnings, title+" is not served yet: "+strings.Join(names, ", "))
 		}
 	}
 	slices.Sort(warnings)
 	return warnings
 }
 
-// checkRoutes refuses two methods on one route: only one could be served.
+// checkRoutes refuses two methods on one route: only one could be served. The
+// methods of a service that are called over JSON-RPC share theirs.
 func checkRoutes(c *policy.Contract) error {
 	var errs []error
 	owners := make(map[string]string)
+	claim := func(r policy.Route, name string) {
+		key := r.Verb + " " + anonymous(r.Pattern)
+		if other, ok := owners[key]; ok {
+			errs = append(errs, fmt.Errorf("route %s %s belongs to both %s and %s: change one of them", r.Verb, r.Pattern, other, name))
+			return
+		}
+		owners[key] = name
+	}
 	for _, s := range c.Services {
+		shared := make(map[policy.Route]bool)
 		for _, m := range s.Methods {
 			for _, r := range m.Routes {
-				key := r.Verb + " " + anonymous(r.Pattern)
-				name := s.Name + "." + m.Name
-				if other, ok := owners[key]; ok {
-					errs = append(errs, fmt.Errorf("route %s %s belongs to both %s and %s: change one of them", r.Verb, r.Pattern, other, name))
-					continue
-				}
-				owners[key] = name
+				claim(r, s.Name+"."+m.Name)
+			}
+			if j := m.JSONRPC; j != nil && !shared[j.Route] {
+				shared[j.Route] = true
+				claim(j.Route, s.Name+" over JSON-RPC")
 			}
 		}
 	}

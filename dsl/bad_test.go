@@ -10,7 +10,7 @@ import (
 )
 
 func TestBad(t *testing.T) {
-	checkGolden(t, "bad.txtar", slices.Concat(badCases, badLimits), diagnostics)
+	checkGolden(t, "bad.txtar", slices.Concat(badCases, badLimits, badTraffic), diagnostics)
 }
 
 // inMethod returns a design that calls the DSL in a method.

@@ -32,9 +32,10 @@
 //
 // # Levels
 //
-// Deadline, MaxBody, MaxInFlight, RateLimit, Audit, StrictBody, CORSOrigins and
-// CORSCredentials may be declared by an API, a Service and a Method. The
-// nearest declaration wins: the method's, then the service's, then the API's.
+// Deadline, MaxBody, MaxInFlight, RateLimit, ShedPriority, StreamIdle,
+// MessageRate, Audit, StrictBody, CORSOrigins and CORSCredentials may be
+// declared by an API, a Service and a Method. The nearest declaration wins: the
+// method's, then the service's, then the API's. IdempotencyKey is a Method's.
 // A design that declares nothing still gets every default, through a blank
 // import of this package:
 //
@@ -95,5 +96,5 @@ func set[T any](c call, at **expr.Setting[T], value T) {
 		c.refuse("it is declared already, at " + first.Pos.String() + "; keep one of them")
 		return
 	}
-	*at = &expr.Setting[T]{Value: value, Pos: c.pos}
+	*at = &expr.Setting[T]{Value: value, Text: c.text, Pos: c.pos}
 }

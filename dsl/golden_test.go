@@ -78,6 +78,7 @@ func contract(t *testing.T, design func()) string {
 			for _, l := range e.RateLimits {
 				fmt.Fprintf(&b, "    %d in %s by %s, burst %d\n", l.Rate, mustText(t, l.Per), l.Partition, l.Burst)
 			}
+			traffic(t, &b, e)
 			if e.StrictBody != nil {
 				b.WriteString("    strict body\n")
 			}
@@ -92,6 +93,23 @@ func contract(t *testing.T, design func()) string {
 		}
 	}
 	return b.String()
+}
+
+// traffic describes what a method declares beside its limits.
+func traffic(t *testing.T, b *strings.Builder, e expr.Effective) {
+	t.Helper()
+	if e.ShedPriority != "" {
+		fmt.Fprintf(b, "    priority %s\n", e.ShedPriority)
+	}
+	if k := e.Idempotency; k != nil {
+		fmt.Fprintf(b, "    key in %s, kept %s, wait %s, required %t\n", k.Value.Header, mustText(t, k.Value.Keep), mustText(t, k.Value.Wait), k.Value.Required)
+	}
+	if e.StreamIdle != 0 {
+		fmt.Fprintf(b, "    idle %s\n", mustText(t, e.StreamIdle))
+	}
+	if m := e.MessageRate; m != nil {
+		fmt.Fprintf(b, "    %d messages in %s, burst %d\n", m.Rate, mustText(t, m.Per), m.Burst)
+	}
 }
 
 func mustText(t *testing.T, v interface{ MarshalText() ([]byte, error) }) string {
@@ -164,7 +182,7 @@ func sourceLine(t *testing.T, file, number string) string {
 // TestNormalized repeats the good cases after the rewrite that goa gen does
 // before it calls plugins.
 func TestNormalized(t *testing.T) {
-	for _, c := range goodCases {
+	for _, c := range slices.Concat(goodCases, goodTraffic) {
 		t.Run(c.name, func(t *testing.T) {
 			before := contract(t, c.design)
 			codegen.NormalizeRoot(goaexpr.Root)

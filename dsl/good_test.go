@@ -1,6 +1,7 @@
 package dsl_test
 
 import (
+	"slices"
 	"testing"
 
 	. "goa.design/goa/v3/dsl"
@@ -8,7 +9,9 @@ import (
 	. "github.com/aguada-dev/aguada/dsl"
 )
 
-func TestGood(t *testing.T) { checkGolden(t, "good.txtar", goodCases, contract) }
+func TestGood(t *testing.T) {
+	checkGolden(t, "good.txtar", slices.Concat(goodCases, goodTraffic), contract)
+}
 
 // goodCases are the designs of good.txtar, dot-imported as in most designs.
 var goodCases = []golden{

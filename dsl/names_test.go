@@ -43,7 +43,8 @@ func TestNames(t *testing.T) {
 		delete(ours, name)
 	}
 	for _, name := range []string{"Deadline", "MaxBody", "MaxInFlight", "RateLimit", "Burst", "NoRateLimit", "Audit", "NoAudit", "DependsOn", "Sensitive",
-		"StrictBody", "NoStrictBody", "CORSOrigins", "CORSCredentials", "NoCORS"} {
+		"StrictBody", "NoStrictBody", "CORSOrigins", "CORSCredentials", "NoCORS",
+		"ShedPriority", "IdempotencyKey", "KeepFor", "WaitFor", "KeyRequired", "StreamIdle", "MessageRate"} {
 		if !ours[name] {
 			t.Errorf("%s is not exported", name)
 		}

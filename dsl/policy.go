@@ -114,6 +114,43 @@ func MaxInFlight(calls int) {
 	set(c, &p.MaxInFlight, calls)
 }
 
+// ShedPriority says which calls are refused first while the process has more of
+// them than it can serve in time. A refused call is answered 503 Service
+// Unavailable with Retry-After, before anything of it is done; those of low
+// priority go first, those of high priority last. Health probes and the private
+// port are never refused.
+//
+// ShedPriority must appear in an API, Service or Method expression; the nearest
+// wins. In an API or a Service it is that of their file servers too. Without
+// any it is "normal".
+//
+// ShedPriority accepts a single argument: "high", "normal" or "low". Priorities
+// compare methods with each other: where all are high, none is.
+//
+// Example:
+//
+//	var _ = Service("orders", func() {
+//	    Method("pay", func() {
+//	        ShedPriority("high")
+//	    })
+//	    Method("report", func() {
+//	        ShedPriority("low")
+//	    })
+//	})
+func ShedPriority(priority string) {
+	c := newCall("ShedPriority(" + strconv.Quote(priority) + ")")
+	p := c.policy("ShedPriority")
+	if p == nil {
+		return
+	}
+	v, err := parsePriority(priority)
+	if err != nil {
+		c.refuse(err.Error())
+		return
+	}
+	set(c, &p.ShedPriority, v)
+}
+
 // Audit asks for one audit event per call: who called which method, when, and
 // with which outcome. The event holds neither the payload nor the result.
 //

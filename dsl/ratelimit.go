@@ -53,31 +53,19 @@ const (
 //	    })
 //	})
 func RateLimit(calls int, window string, partition policy.Partition, burst ...*expr.Burst) {
-	args := []string{strconv.Itoa(calls), strconv.Quote(window), partitionText(partition)}
-	for _, b := range burst {
-		if b != nil {
-			b.Take()
-			args = append(args, burstText(b.Calls))
-		}
-	}
+	args := append([]string{strconv.Itoa(calls), strconv.Quote(window), partitionText(partition)}, take(burst)...)
 	c := newCall("RateLimit(" + strings.Join(args, ", ") + ")")
 	p := c.policy("RateLimit")
 	if p == nil {
 		return
 	}
 	l := expr.RateLimit{
-		RateLimit: policy.RateLimit{Rate: calls, Burst: calls, Partition: partition},
+		RateLimit: policy.RateLimit{Rate: calls, Partition: partition},
 		Text:      c.text, Owner: eval.Current().EvalName(), Pos: c.pos,
 	}
-	switch {
-	case len(burst) > 1:
-		c.refuse("a limit has one Burst; keep one of them")
+	var ok bool
+	if l.Burst, ok = c.burst(calls, burst); !ok {
 		return
-	case len(burst) == 1 && burst[0] == nil:
-		c.refuse("the burst is nil; write one, such as Burst(" + strconv.Itoa(max(calls, 1)) + "), or leave it out")
-		return
-	case len(burst) == 1:
-		l.Burst = burst[0].Calls
 	}
 	if err := fill(&l, window); err != nil {
 		c.refuse(err.Error())
@@ -92,7 +80,7 @@ func fill(l *expr.RateLimit, window string) error {
 	if l.Per, err = parseWindow(window); err != nil {
 		return err
 	}
-	if err := checkRate(l.Rate, l.Burst, l.Per); err != nil {
+	if err := checkRate(l.Rate, l.Burst, l.Per, "leave RateLimit out for no bound, or say NoRateLimit()"); err != nil {
 		return err
 	}
 	return checkPartition(l.Partition)
@@ -113,13 +101,14 @@ func (c call) addRateLimit(p *expr.PolicyExpr, l expr.RateLimit) {
 	}
 }
 
-// Burst is an argument of [RateLimit]: how many calls may begin at once after a
-// pause. Without it that is the rate. A larger burst lets callers catch up, a
-// smaller one spreads calls over the window. In the long run the rate counts.
+// Burst is an argument of [RateLimit] and of [MessageRate]: how many calls, or
+// messages, may come at once after a pause. Without it that is the rate. A
+// larger burst lets callers catch up, a smaller one spreads calls over the
+// window. In the long run the rate counts.
 //
-// Burst must appear in the arguments of a RateLimit.
+// Burst must appear in the arguments of a RateLimit or a MessageRate.
 //
-// Burst accepts a single argument: the number of calls, at least 1.
+// Burst accepts a single argument: the number of calls or messages, at least 1.
 //
 // Example:
 //
@@ -128,7 +117,36 @@ func (c call) addRateLimit(p *expr.PolicyExpr, l expr.RateLimit) {
 //	    RateLimit(60, "1m", PerClientIP, Burst(1)) // no two within a second
 //	})
 func Burst(calls int) *expr.Burst {
-	return expr.Root.NewBurst(calls, burstText(calls), expr.Here())
+	text := "Burst(" + strconv.Itoa(calls) + ")"
+	return &expr.Burst{Argument: expr.Root.NewArgument(text, "the last argument of a RateLimit or a MessageRate", expr.Here()), Calls: calls}
+}
+
+// take takes the arguments, and returns them as an error quotes them.
+func take(bursts []*expr.Burst) []string {
+	var texts []string
+	for _, b := range bursts {
+		if b != nil {
+			b.Take()
+			texts = append(texts, b.Text)
+		}
+	}
+	return texts
+}
+
+// burst returns the burst that a call was given, or else its rate; false, with
+// an error recorded, for one that is no burst.
+func (c call) burst(rate int, given []*expr.Burst) (int, bool) {
+	switch {
+	case len(given) > 1:
+		c.refuse("a limit has one Burst; keep one of them")
+		return 0, false
+	case len(given) == 1 && given[0] == nil:
+		c.refuse("the burst is nil; write one, such as Burst(" + strconv.Itoa(max(rate, 1)) + "), or leave it out")
+		return 0, false
+	case len(given) == 1:
+		return given[0].Calls, true
+	}
+	return rate, true
 }
 
 // NoRateLimit switches inherited [RateLimit]s off, all of them.
@@ -158,5 +176,3 @@ func NoRateLimit() {
 	}
 	set(c, &p.NoRateLimit, true)
 }
-
-func burstText(calls int) string { return "Burst(" + strconv.Itoa(calls) + ")" }

@@ -40,7 +40,7 @@ func FuzzRateLimit(f *testing.F) {
 			return
 		}
 		rule := limit.Rule{Name: "fuzz", Rate: rate, Per: time.Duration(per), Burst: burst}
-		if err := checkRate(rate, burst, per); err == nil && rule.Check() != nil {
+		if err := checkRate(rate, burst, per, ""); err == nil && rule.Check() != nil {
 			t.Fatalf("a design may say %+v, the runtime: %v", rule, rule.Check())
 		} else if err != nil && rule.Check() == nil && rate <= mostCalls && burst <= mostCalls && burst > 0 {
 			t.Fatalf("the runtime could keep %+v, a design may not say it: %v", rule, err)

@@ -4,6 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"net/http"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -52,12 +55,12 @@ func parseWindow(s string) (policy.Duration, error) {
 	return policy.Duration(d), nil
 }
 
-// checkRate returns why that many calls in a window, or at once, cannot be
-// counted.
-func checkRate(rate, burst int, window policy.Duration) error {
+// checkRate returns why that many calls or messages in a window, or at once,
+// cannot be counted; unbounded says how a design asks for no bound.
+func checkRate(rate, burst int, window policy.Duration, unbounded string) error {
 	switch {
 	case rate < 1:
-		return errors.New("the rate must be at least 1; leave RateLimit out for no bound, or say NoRateLimit()")
+		return errors.New("the rate must be at least 1; " + unbounded)
 	case rate > mostCalls:
 		return fmt.Errorf("the rate must be at most %d", mostCalls)
 	case time.Duration(window)/time.Duration(rate) < time.Second/mostPerSecond:
@@ -72,6 +75,93 @@ func checkRate(rate, burst int, window policy.Duration) error {
 		return errors.New("a burst that large takes more than a year to come back at this rate; lower the burst")
 	}
 	return nil
+}
+
+// What an idempotency key and a silent stream can be given.
+const (
+	shortestKeep = time.Second
+	longestKeep  = 366 * 24 * time.Hour
+	shortestWait = time.Millisecond
+	shortestIdle = time.Second
+)
+
+// parseKeep reads the argument of KeepFor.
+func parseKeep(s string) (policy.Duration, error) {
+	d, err := time.ParseDuration(s)
+	switch {
+	case err != nil:
+		return 0, errors.New(`not a duration; write numbers with the units s, m or h, such as "30m" or "24h"`)
+	case d < shortestKeep || d > longestKeep:
+		return 0, errors.New(`answers can be kept for "1s" to "8784h"`)
+	}
+	return policy.Duration(d), nil
+}
+
+// parseWait reads the argument of WaitFor.
+func parseWait(s string) (policy.Duration, error) {
+	d, err := time.ParseDuration(s)
+	switch {
+	case err != nil:
+		return 0, errors.New(`not a duration; write numbers with the units ms or s, such as "500ms" or "5s"`)
+	case d < shortestWait:
+		return 0, errors.New(`write at least "1ms"; leave WaitFor out for an answer at once`)
+	}
+	return policy.Duration(d), nil
+}
+
+// parseIdle reads the argument of StreamIdle.
+func parseIdle(s string) (policy.Duration, error) {
+	d, err := time.ParseDuration(s)
+	switch {
+	case err != nil:
+		return 0, errors.New(`not a duration; write numbers with the units s, m or h, such as "30s" or "5m"`)
+	case d != 0 && d < shortestIdle:
+		return 0, errors.New(`write at least "1s", or "0s" for streams that may be silent`)
+	}
+	return policy.Duration(d), nil
+}
+
+// keyHeader is what idempotency keys may be sent in: header names that proxies
+// let pass, and that are metadata keys of gRPC in lower case.
+var keyHeader = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9-]{0,63}$`)
+
+// takenHeaders are request headers whose meaning is fixed: by HTTP (RFC 9110,
+// RFC 9112), by browsers (the fetch standard's forbidden headers), by gRPC or
+// by the chassis. They are canonical; what ends in '-' begins such names.
+var takenHeaders = []string{
+	"Accept", "Accept-", "Access-Control-", "Authorization", "Cache-Control", "Connection", "Content-", "Cookie", "Cookie2", "Date", "Dnt",
+	"Expect", "Forwarded", "From", "Grpc-", "Host", "If-", "Keep-Alive", "Max-Forwards", "Origin", "Pragma", "Priority", "Proxy-", "Range", "Referer",
+	"Sec-", "Set-Cookie", "Te", "Traceparent", "Tracestate", "Baggage", "Trailer", "Transfer-Encoding", "Upgrade", "User-Agent", "Via", "Warning",
+	"X-Forwarded-", "X-Request-Id",
+}
+
+// refuseKeyHeader returns why idempotency keys cannot be sent in a header of
+// that name, or "".
+func refuseKeyHeader(name string) string {
+	if !keyHeader.MatchString(name) {
+		return `not the name of a header for keys; use up to 64 letters, digits and '-', beginning with a letter, such as "Idempotency-Key"`
+	}
+	canonical := http.CanonicalHeaderKey(name)
+	if strings.HasSuffix(canonical, "-Bin") {
+		return `gRPC sends metadata whose name ends in "-bin" in another form; use another name, such as "Idempotency-Key"`
+	}
+	for _, h := range takenHeaders {
+		if canonical == h || strings.HasSuffix(h, "-") && strings.HasPrefix(canonical, h) {
+			return `the header means something else already; use another one, such as "Idempotency-Key"`
+		}
+	}
+	return ""
+}
+
+// priorities are the arguments of ShedPriority.
+var priorities = []policy.Priority{policy.HighPriority, policy.NormalPriority, policy.LowPriority}
+
+// parsePriority reads the argument of ShedPriority.
+func parsePriority(s string) (policy.Priority, error) {
+	if !slices.Contains(priorities, policy.Priority(s)) {
+		return "", errors.New(`unknown priority; use "high", "normal" or "low"`)
+	}
+	return policy.Priority(s), nil
 }
 
 // sizeUnits are the units of MaxBody, in bytes.

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"strings"
 
-	"goa.design/goa/v3/eval"
 	goaexpr "goa.design/goa/v3/expr"
 
 	"github.com/aguada-dev/aguada/policy"
@@ -19,31 +18,6 @@ type RateLimit struct {
 	Text, Owner string
 	Pos         Pos
 }
-
-// Burst is an argument of a rate limit that a design makes by itself. It has no
-// effect unless a rate limit takes it.
-type Burst struct {
-	// Calls is how many calls may begin at once.
-	Calls int
-
-	text, owner string
-	pos         Pos
-	taken       bool
-}
-
-// NewBurst returns an argument that is made at p by the call text. It is an
-// error of the design if nothing takes it.
-func (r *RootExpr) NewBurst(calls int, text string, p Pos) *Burst {
-	b := &Burst{Calls: calls, text: text, pos: p}
-	if _, ok := eval.Current().(eval.TopExpr); !ok {
-		b.owner = " in " + eval.Current().EvalName()
-	}
-	r.bursts = append(r.bursts, b)
-	return b
-}
-
-// Take notes that a rate limit takes the argument.
-func (b *Burst) Take() { b.taken = true }
 
 // nearestRateLimits returns the limits of the nearest level that declares any
 // or says that there are none: they are not added to those of other levels.
@@ -66,14 +40,8 @@ func (r *RootExpr) ServiceRateLimits(s *goaexpr.ServiceExpr) []RateLimit {
 	return nearestRateLimits([]*PolicyExpr{r.policies[s], r.policies[goaexpr.Root.API]})
 }
 
-// validateRateLimits refuses arguments that nothing takes, and limits by the
-// caller of what anybody may call.
+// validateRateLimits refuses limits by the caller of what anybody may call.
 func (r *RootExpr) validateRateLimits() {
-	for _, b := range r.bursts {
-		if !b.taken {
-			b.pos.Report("%s%s has no effect: make it the last argument of a RateLimit", b.text, b.owner)
-		}
-	}
 	// One error for each limit, in the order in which they come up.
 	open := make(map[RateLimit][]string)
 	var refused []RateLimit

@@ -46,8 +46,8 @@ type RootExpr struct {
 	policies map[eval.Expression]*PolicyExpr
 	// marks is where Sensitive was called, in order.
 	marks []Pos
-	// bursts are the arguments that Burst made, in order.
-	bursts []*Burst
+	// arguments are those that calls made for others, in order.
+	arguments []*Argument
 }
 
 // PolicyExpr is what one API, service or method declares for itself, without
@@ -63,13 +63,19 @@ type PolicyExpr struct {
 	CORSOrigins *Setting[[]string] // empty switches an inherited one off
 	// CORSCredentials belongs to the CORSOrigins beside it.
 	CORSCredentials *Setting[bool]
-	DependsOn       []Setting[string] // in the order of declaration
+	ShedPriority    *Setting[policy.Priority]
+	Idempotency     *Setting[policy.Idempotency]  // of methods alone
+	StreamIdle      *Setting[policy.Duration]     // 0 switches an inherited one off
+	MessageRate     *Setting[*policy.MessageRate] // never of nil
+	DependsOn       []Setting[string]             // in the order of declaration
 }
 
 // Setting is a declared value and where the design declares it.
 type Setting[T any] struct {
 	Value T
-	Pos   Pos
+	// Text is the call as an error quotes it.
+	Text string
+	Pos  Pos
 }
 
 // Effective is what a method ends up with: inheritance is resolved and
@@ -86,6 +92,15 @@ type Effective struct {
 	StrictBody *Setting[bool]
 	// CORS is what the nearest CORSOrigins allows, and where; nil for nothing.
 	CORS *Setting[policy.CORS]
+	// ShedPriority is empty for the normal one.
+	ShedPriority policy.Priority
+	// Idempotency is the method's key, and where it is declared; nil for none.
+	Idempotency *Setting[policy.Idempotency]
+	// StreamIdle is 0 where streams may stay silent, and for a method that does
+	// not stream.
+	StreamIdle policy.Duration
+	// MessageRate is nil for no bound, and where the client does not stream.
+	MessageRate *policy.MessageRate
 }
 
 // Policy returns what owner, an API, a service or a method, declares for
@@ -107,14 +122,15 @@ func (r *RootExpr) Policy(owner eval.Expression) *PolicyExpr {
 // deadline is [policy.DefaultDeadline] (none for a method that streams its
 // payload or result), the body limit is [policy.DefaultMaxBody], neither calls
 // in flight nor their rate are bounded, nothing is audited, bodies are not
-// strict and no page of another origin may call.
+// strict, no page of another origin may call, the priority is the normal one,
+// and streams may be silent and send as they like.
 func (r *RootExpr) Method(m *goaexpr.MethodExpr) Effective {
 	levels := []*PolicyExpr{r.policies[m], r.policies[m.Service], r.policies[goaexpr.Root.API]}
 	deadline := policy.DefaultDeadline
 	if m.IsStreaming() {
 		deadline = 0
 	}
-	return Effective{
+	e := Effective{
 		Deadline:    nearest(levels, deadline, func(p *PolicyExpr) *Setting[policy.Duration] { return p.Deadline }),
 		MaxBody:     nearest(levels, policy.DefaultMaxBody, func(p *PolicyExpr) *Setting[int64] { return p.MaxBody }),
 		MaxInFlight: nearest(levels, 0, func(p *PolicyExpr) *Setting[int] { return p.MaxInFlight }),
@@ -122,7 +138,14 @@ func (r *RootExpr) Method(m *goaexpr.MethodExpr) Effective {
 		Audit:       nearest(levels, false, func(p *PolicyExpr) *Setting[bool] { return p.Audit }),
 		StrictBody:  nearestStrict(levels),
 		CORS:        nearestCORS(levels),
+
+		ShedPriority: nearestPriority(levels),
 	}
+	if own := levels[0]; own != nil {
+		e.Idempotency = own.Idempotency
+	}
+	e.stream(m, levels)
+	return e
 }
 
 // ServiceCORS returns what the nearest CORSOrigins of s or its API allows, and

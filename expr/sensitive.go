@@ -150,15 +150,19 @@ func inherit(att *goaexpr.AttributeExpr, ref goaexpr.DataType) bool {
 
 // Validate checks what only a whole design shows: marks that have no effect,
 // payloads, results and errors that are secret as a whole, credentials for
-// pages of no origin or of any, and rate limits by a caller who is not known.
-// It records its errors itself, since Goa knows no line for those that Validate returns; it
-// always returns nil.
+// pages of no origin or of any, arguments that nothing takes, rate limits by a
+// caller who is not known, bounds of streams where there are none, and
+// idempotency keys of methods that cannot have one. It records its errors
+// itself, since Goa knows no line for those that Validate returns; it always
+// returns nil.
 func (r *RootExpr) Validate() error {
 	r.validateWholes()
 	r.validateExtended()
 	r.validateMarks()
 	r.validateCORS()
+	r.validateArguments()
 	r.validateRateLimits()
+	r.validateTraffic()
 	return nil
 }
 

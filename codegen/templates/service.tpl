@@ -9,22 +9,15 @@ var service{{ .Index }} = policy.Service{
 			Service: {{ quote .Service }}, Name: {{ quote .Name }}, Kind: {{ printf "%q" .Kind }},
 			Routes: []policy.Route{ {{- range $i, $r := .Routes }}{{ if $i }}, {{ end }}{Verb: {{ quote .Verb }}, Pattern: {{ quote .Pattern }}}{{ end -}} },
 			Access: {{ printf "%q" .Access }},
-			{{- with .Requirements }}
-			Requirements: []policy.Requirement{
-				{{- range . }}
-				{Schemes: []policy.Use{ {{- range $i, $u := .Schemes }}{{ if $i }}, {{ end }}{Scheme: {{ quote .Scheme }}, In: {{ printf "%q" .In }}, Name: {{ quote .Name }}}{{ end -}} }
-				{{- with .Scopes }}, Scopes: {{ printf "%#v" . }}{{ end }}},
-				{{- end }}
-			},{{ end }}
+			{{- template "requirements" .Requirements }}
+			{{- template "grpc" .GRPC }}
+			{{- template "jsonrpc" .JSONRPC }}
 			{{- if .Deadline }}
 			Deadline: {{ duration .Deadline }},{{ end }}
 			MaxBody: {{ .MaxBody }},
 			{{- if .MaxInFlight }}
 			MaxInFlight: {{ .MaxInFlight }},{{ end }}
-			{{- with .RateLimits }}
-			RateLimits: []policy.RateLimit{ {{- range . }}
-				{Name: {{ quote .Name }}, Rate: {{ .Rate }}, Per: {{ duration .Per }}, Burst: {{ .Burst }}, Partition: {{ printf "%q" .Partition }}},{{ end }}
-			},{{ end }}
+			{{- template "traffic" . }}
 			{{- if .Audit }}
 			Audit: true,{{ end }}
 			{{- if .HasBody }}
@@ -43,17 +36,7 @@ var service{{ .Index }} = policy.Service{
 			RequestHeaders: {{ printf "%#v" . }},{{ end }}
 			{{- with .ResponseHeaders }}
 			ResponseHeaders: {{ printf "%#v" . }},{{ end }}
-			{{- with .Example }}
-			Example: &policy.Example{
-				Verb: {{ quote .Verb }}, Path: {{ quote .Path }}, Status: {{ .Status }},
-				{{- with .Header }}
-				Header: {{ printf "%#v" . }},{{ end }}
-				{{- with .Body }}
-				Body: json.RawMessage({{ raw . }}),{{ end }}
-			},
-			{{- end }}
-			{{- with .NotServed }}
-			NotServed: {{ printf "%#v" . }},{{ end }}
+			{{- template "example" .Example }}
 		},
 	{{- end }}
 	},

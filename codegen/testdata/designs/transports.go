@@ -187,7 +187,7 @@ func Names() {
 	Service("shopsvr", func() { Method("show", plain("/b")) })
 }
 
-// Mixed has methods that are not served, and services without transport.
+// Mixed has methods on all transports, and services without.
 func Mixed() {
 	Service("calc", func() {
 		JSONRPC(func() { POST("/rpc") })
@@ -211,14 +211,139 @@ func Mixed() {
 	Service("internal", func() { Method("none", func() {}) })
 }
 
-// RPCOnly has nothing on HTTP.
+// RPCOnly has nothing but JSON-RPC.
 func RPCOnly() {
 	Service("calc", func() {
 		JSONRPC(func() { POST("/rpc") })
 		Method("add", func() {
-			Payload(func() { Field(1, "a", Int); Required("a") })
+			Payload(func() { Attribute("a", Int); Required("a") })
 			Result(Int)
-			GRPC(func() {})
+			JSONRPC(func() {})
+		})
+	})
+}
+
+// OverJSONRPC has JSON-RPC in all its forms: credentials in headers and in
+// params, errors of the design's own type, events, and a WebSocket.
+func OverJSONRPC() {
+	jwt := JWTSecurity("jwt", func() { Scope("api:read") })
+	key := APIKeySecurity("key")
+	basic := BasicAuthSecurity("basic")
+	soldOut := Type("SoldOut", func() {
+		ErrorName("name", String)
+		Attribute("sku", String)
+		Required("name", "sku")
+	})
+	line := Type("Line", func() {
+		Attribute("text", String)
+		Required("text")
+	})
+	Service("desk", func() {
+		Error("sold_out", soldOut)
+		Error("busy", func() { Temporary() })
+		JSONRPC(func() {
+			POST("/rpc")
+			Response("sold_out", func() { Code(4100) })
+			Response("busy", func() { Code(4290) })
+		})
+		HTTP(func() {
+			Response("sold_out", StatusGone)
+			Response("busy", StatusServiceUnavailable)
+		})
+		StrictBody()
+		CORSOrigins("https://shop.example.com")
+		Method("buy", func() {
+			Security(jwt, func() { Scope("api:read") })
+			Security(basic)
+			Payload(func() {
+				Token("token", String)
+				Username("user", String)
+				Password("pass", String)
+				Attribute("sku", String)
+				Attribute("trace", String)
+				Required("sku")
+			})
+			Result(line)
+			HTTP(func() { POST("/buy") })
+			JSONRPC(func() { Header("trace:X-Trace") })
+			RateLimit(10, "1s", PerPrincipal)
+		})
+		Method("login", func() {
+			Security(key)
+			Payload(func() {
+				APIKey("key", "secret", String)
+				Required("secret")
+			})
+			Result(line)
+			HTTP(func() { POST("/login"); Header("secret:X-Key") })
+			JSONRPC(func() {
+				Body(func() {
+					Attribute("secret")
+					Required("secret")
+				})
+			})
+		})
+		Method("tell", func() {
+			NoSecurity()
+			Audit()
+			JSONRPC(func() {})
+		})
+		Method("follow", func() {
+			Security(jwt)
+			StreamIdle("30s")
+			Payload(func() {
+				Token("token", String)
+				Required("token")
+			})
+			StreamingResult(line)
+			JSONRPC(func() { ServerSentEvents() })
+		})
+	})
+	Service("chat", func() {
+		JSONRPC(func() { GET("/chat") })
+		Method("echo", func() {
+			NoSecurity()
+			StreamingPayload(line)
+			StreamingResult(line)
+			JSONRPC(func() {})
+		})
+	})
+}
+
+// RPCClash has two services on one route of JSON-RPC, and a method that pages of
+// other origins may call beside one that they may not.
+func RPCClash() {
+	for _, name := range []string{"one", "two"} {
+		Service(name, func() {
+			JSONRPC(func() { POST("/rpc") })
+			Method("a", func() { NoSecurity(); JSONRPC(func() {}) })
+			Method("b", func() {
+				NoSecurity()
+				JSONRPC(func() {})
+				if name == "two" {
+					CORSOrigins("https://shop.example.com")
+				}
+			})
+		})
+	}
+	Service("three", func() {
+		Method("c", func() { NoSecurity(); HTTP(func() { POST("/rpc") }) })
+	})
+}
+
+// KeyOverRPC has idempotency keys, which JSON-RPC has no place for.
+func KeyOverRPC() {
+	jwt := JWTSecurity("jwt")
+	Service("pay", func() {
+		JSONRPC(func() { POST("/rpc") })
+		Method("pay", func() {
+			Security(jwt)
+			Payload(func() {
+				Token("token", String)
+				Required("token")
+			})
+			IdempotencyKey("Idempotency-Key")
+			HTTP(func() { POST("/pay") })
 			JSONRPC(func() {})
 		})
 	})
