@@ -141,7 +141,7 @@ func run(t *testing.T, app *aguada.App, environ ...string) *service {
 		done <- app.Run(ctx, force, aguada.Process{
 			Environ: append([]string{"HTTP_ADDR=127.0.0.1:0", "ADMIN_ADDR=127.0.0.1:0"}, environ...),
 			Stdout:  s.log,
-			Started: func(a string) { addr <- a },
+			Started: func(a, _ string) { addr <- a },
 		})
 	}()
 	s.stop = sync.OnceValue(func() error { cancel(); defer kill(); return <-done })
@@ -163,7 +163,7 @@ func fails(t *testing.T, app *aguada.App, environ ...string) string {
 	defer cancel()
 	err := app.Run(ctx, context.Background(), aguada.Process{
 		Environ: append([]string{"HTTP_ADDR=127.0.0.1:0", "ADMIN_ADDR=127.0.0.1:0"}, environ...),
-		Started: func(string) { t.Error("the service was started"); cancel() },
+		Started: func(string, string) { t.Error("the service was started"); cancel() },
 	})
 	if err == nil {
 		t.Fatal("the service ran")

@@ -67,7 +67,7 @@ func (o *operation) audited(e *transport.Event) {
 	}
 	o.audit.Add(admin.Event{
 		Time: e.Time, Action: action, User: e.User, Scheme: e.Scheme, Client: e.Client, Service: e.Service, Method: e.Method,
-		Outcome: e.Outcome, Status: e.Status, ErrorType: e.ErrorType, RequestID: e.RequestID, TraceID: e.TraceID,
+		Outcome: e.Outcome, Status: e.Status, Detail: e.Code, ErrorType: e.ErrorType, RequestID: e.RequestID, TraceID: e.TraceID,
 	})
 }
 
@@ -96,13 +96,18 @@ func (o *operation) leaseChanged(e telemetry.LeaseEvent) {
 
 // observe lets the metrics see the state of the service.
 func (o *operation) observe(rt *Runtime, h *HTTP, files *config.TLS) error {
-	return o.telemetry.Observe(telemetry.State{
+	state := telemetry.State{
 		Ready: rt.group.Ready, Draining: rt.group.Draining,
 		InFlight:          func() int64 { return int64(h.InFlight()) },
 		Streams:           func() int64 { return int64(h.Streams()) },
 		KeySets:           rt.keySetAges,
 		CertificateExpiry: files.NotAfter,
-	})
+	}
+	if rt.load != nil {
+		state.AdaptiveLimit = func() int64 { return int64(rt.load.Limit()) }
+		state.Admitted = func(p policy.Priority) int64 { return int64(h.Admitted(p)) }
+	}
+	return o.telemetry.Observe(state)
 }
 
 // serveAdmin opens the private port, unless it is turned off. It is served

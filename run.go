@@ -15,8 +15,10 @@ import (
 	"github.com/aguada-dev/aguada/auth/mtls"
 	"github.com/aguada-dev/aguada/config"
 	"github.com/aguada-dev/aguada/health"
+	"github.com/aguada-dev/aguada/idempotency"
 	"github.com/aguada-dev/aguada/lifecycle"
 	"github.com/aguada-dev/aguada/limit"
+	"github.com/aguada-dev/aguada/limit/adaptive"
 	"github.com/aguada-dev/aguada/policy"
 	"github.com/aguada-dev/aguada/telemetry"
 	"github.com/aguada-dev/aguada/transport"
@@ -28,9 +30,9 @@ type Process struct {
 	Environ []string
 	// Stdout gets the log; nil discards it.
 	Stdout io.Writer
-	// Started, if set, is called with the address of the public listener
-	// once requests are served.
-	Started func(addr string)
+	// Started, if set, is called with the addresses of the public listeners
+	// once requests are served; that of gRPC is "" where it is not.
+	Started func(http, grpc string)
 
 	adopt func(*operation) // makes it that of the process
 }
@@ -92,31 +94,32 @@ func (a *App) start(ctx context.Context, rt *Runtime, p Process) error {
 	if err != nil {
 		return err
 	}
-	ln, err := lifecycle.Listen(ctx, rt.Config.HTTPAddr, "HTTP_ADDR")
+	public, err := a.listen(ctx, rt.Config)
 	if err != nil {
 		return err
 	}
 	if err := a.serveAdmin(ctx, rt, files, p.Environ); err != nil {
-		return errors.Join(err, ln.Close())
+		return errors.Join(err, public.close())
 	}
 	h, err := a.assemble(ctx, rt, files)
 	if err != nil {
-		return errors.Join(err, ln.Close())
+		return errors.Join(err, public.close())
 	}
 	if err := rt.operation.observe(rt, h, files); err != nil {
-		return errors.Join(err, ln.Close())
+		return errors.Join(err, public.close())
 	}
 	go func() { // streams would last as long as the shutdown may
 		<-rt.group.Drain()
 		h.CloseStreams()
 	}()
-	if err := rt.group.Serve("http", ln, rt.server(h, files)); err != nil {
+	if err := public.serve(rt, h, files); err != nil {
 		return err
 	}
+	addr, calls := public.addresses()
 	rt.Logger.Info("serving", "service", a.contract.API.Name, "version", a.contract.API.Version,
-		"address", ln.Addr().String(), "tls", files.Public() != nil, "admin", text(rt.admin))
+		"address", addr, "grpc", calls, "tls", files.Public() != nil, "admin", text(rt.admin))
 	if p.Started != nil {
-		p.Started(ln.Addr().String())
+		p.Started(addr, calls)
 	}
 	return nil
 }
@@ -149,6 +152,11 @@ func (a *App) assemble(ctx context.Context, rt *Runtime, files *config.TLS) (*HT
 	if err := rt.guarded(v); err != nil {
 		return nil, err
 	}
+	if a.needs().Idempotency {
+		if rt.keeper, err = rt.keep(); err != nil {
+			return nil, err
+		}
+	}
 	if err := rt.dependencies(a.contract); err != nil {
 		return nil, err
 	}
@@ -173,7 +181,15 @@ func (rt *Runtime) transport(c *policy.Contract, v auth.Verifiers, files *config
 		ReadTimeout: cfg.ReadTimeout, WriteTimeout: cfg.WriteTimeout, Draining: rt.group.Draining,
 	}
 	t.Limits = func() limit.Driver { return rt.limits }
+	t.Idempotency = func() *idempotency.Keeper { return rt.keeper }
 	t.OneAddress = cfg.TLSMode != "" && len(cfg.TrustedProxies) == 0
+	if cfg.LoadShedding == "on" {
+		load, err := adaptive.New(adaptive.Config{})
+		if err != nil {
+			return nil, err
+		}
+		t.Load, rt.load = load, load
+	}
 	if len(cfg.CORSOrigins) > 0 {
 		t.CORS = &policy.CORS{Origins: cfg.CORSOrigins, Credentials: cfg.CORSCredentials}
 	}

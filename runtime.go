@@ -14,8 +14,10 @@ import (
 	"github.com/aguada-dev/aguada/auth/jwt"
 	"github.com/aguada-dev/aguada/config"
 	"github.com/aguada-dev/aguada/health"
+	"github.com/aguada-dev/aguada/idempotency"
 	"github.com/aguada-dev/aguada/lifecycle"
 	"github.com/aguada-dev/aguada/limit"
+	"github.com/aguada-dev/aguada/limit/adaptive"
 	"github.com/aguada-dev/aguada/policy"
 )
 
@@ -33,9 +35,12 @@ type Runtime struct {
 	notes  notes
 	group  *lifecycle.Group
 	checks *health.Checks
-	names  map[string]bool // of the checks
-	own    auth.Verifiers  // by name of their scheme
-	limits limit.Driver    // nil for this process's memory
+	names  map[string]bool   // of the checks
+	own    auth.Verifiers    // by name of their scheme
+	limits limit.Driver      // nil for this process's memory
+	load   *adaptive.Limiter // nil if it is off
+	stored idempotency.Store
+	keeper *idempotency.Keeper
 }
 
 // Check registers the check of a dependency under the name that the design's
@@ -67,6 +72,37 @@ func (rt *Runtime) Limits(d limit.Driver) {
 			return ""
 		})
 	}
+}
+
+// Idempotency has the answers of methods with idempotency keys kept in s, such as
+// a store of package idempotency/sqlstore, in whose transactions methods can
+// join, or of idempotency/redisstore. Without it they are kept in this process's
+// memory, which no replica shares and no restart survives. Use it only while
+// building.
+func (rt *Runtime) Idempotency(s idempotency.Store) { rt.stored = s }
+
+// keep makes what decides about idempotency keys. It is asked once, and only
+// where the design has them.
+func (rt *Runtime) keep() (*idempotency.Keeper, error) {
+	store := rt.stored
+	if store == nil {
+		memory, err := idempotency.NewMemory(idempotency.MemoryConfig{})
+		if err != nil {
+			return nil, err
+		}
+		store = memory
+		rt.Logger.Warn("answers under idempotency keys are kept in this process's memory, which replicas do not share and a restart empties; give rt.Idempotency a store where the services are built")
+	}
+	c := rt.Config
+	keeper, err := idempotency.New(store, idempotency.Config{
+		Secrets: idempotency.Secrets{Current: c.IdempotencySecret.Reveal, Old: c.IdempotencyOldSecret.Reveal},
+		Report:  func(err error) { rt.Logger.Warn("idempotency", "error", err.Error()) },
+	})
+	if err != nil {
+		return nil, err
+	}
+	rt.OnStop("idempotency keys", keeper.Close)
+	return keeper, nil
 }
 
 // OnStop registers a function to be run once the last request is answered.

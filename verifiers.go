@@ -15,6 +15,7 @@ import (
 	"github.com/aguada-dev/aguada/auth/jwt"
 	"github.com/aguada-dev/aguada/auth/lockout"
 	"github.com/aguada-dev/aguada/config"
+	"github.com/aguada-dev/aguada/limit"
 	"github.com/aguada-dev/aguada/policy"
 	"github.com/aguada-dev/aguada/transport"
 )
@@ -44,8 +45,10 @@ func (a *App) needs() config.Needs {
 		}
 	}
 	for _, s := range a.contract.Services {
-		for _, name := range s.DependsOn {
-			n.Database = n.Database || name == "database"
+		n.Database = n.Database || slices.Contains(s.DependsOn, "database")
+		for i := range s.Methods {
+			n.GRPC = n.GRPC || s.Methods[i].GRPC != nil
+			n.Idempotency = n.Idempotency || s.Methods[i].Idempotency != nil
 		}
 	}
 	return n
@@ -241,11 +244,17 @@ func (rt *Runtime) lockout() (*lockout.Lockout, error) {
 	return lockout.New(lockout.Config{Failures: c.AuthLockoutFailures, Max: c.AuthLockoutMax})
 }
 
-// guarded has every verifier behind the lock-out.
+// guarded has every verifier behind the lock-out, which replicas share where they
+// share limits.
 func (rt *Runtime) guarded(all auth.Verifiers) error {
 	l, err := rt.lockout()
 	if err != nil {
 		return err
+	}
+	if shared, ok := rt.limits.(limit.LockSharer); ok && l != nil {
+		if err := shared.ShareLocks(l); err != nil {
+			return err
+		}
 	}
 	for name, v := range all {
 		all[name] = l.Guard(v, lockout.Guard{Client: transport.ClientAddr, Locked: rt.operation.locked})

@@ -174,7 +174,7 @@ func TestInvalidStatus(t *testing.T) {
 			Name: "bad", Kind: policy.Unary, MaxInFlight: 1, Routes: []policy.Route{{Verb: "GET", Pattern: "/bad"}},
 		}, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) })
 		for range 2 {
-			if w := r.do(request("GET", "/bad", "", "")); w.Code != 500 || !strings.Contains(w.Body.String(), faultText) {
+			if w := r.do(request("GET", "/bad", "", "")); w.Code != 500 || !strings.Contains(w.Body.String(), policy.InternalFault.Message) {
 				t.Errorf("%d: %d %s", status, w.Code, w.Body)
 			}
 		}

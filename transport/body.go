@@ -34,7 +34,7 @@ func (b *body) Read(p []byte) (int, error) {
 	if int64(len(p))-1 > b.left {
 		p = p[:b.left+1]
 	}
-	n, err := b.src.Read(p)
+	n, err := b.read(p)
 	if int64(n) > b.left {
 		n = int(b.left)
 		err = &http.MaxBytesError{Limit: b.m.maxBody}
@@ -45,6 +45,17 @@ func (b *body) Read(p []byte) (int, error) {
 	if err != nil {
 		b.fail(err)
 	}
+	return n, err
+}
+
+// read reads from the client, and notes for how long.
+func (b *body) read(p []byte) (int, error) {
+	if !b.loaded {
+		return b.src.Read(p)
+	}
+	begun := time.Now()
+	n, err := b.src.Read(p)
+	b.waited.Add(int64(time.Since(begun)))
 	return n, err
 }
 

@@ -1,7 +1,6 @@
 package transport
 
 import (
-	"net/http"
 	"net/netip"
 	"strings"
 )
@@ -10,21 +9,21 @@ import (
 const maxHops = 16
 
 // client returns the address of the client, without its port.
-func (c *call) client() string {
-	peer := host(c.req.RemoteAddr)
-	if len(c.h.cfg.TrustedProxies) == 0 {
+func (c *core) client() string {
+	peer := host(c.remote)
+	if len(c.p.cfg.TrustedProxies) == 0 {
 		return peer
 	}
-	return forwarded(peer, c.req.Header, c.h.cfg.TrustedProxies)
+	return forwarded(peer, c.via, c.p.cfg.TrustedProxies)
 }
 
 // forwarded goes back from the peer through X-Forwarded-For as long as it meets
 // trusted proxies. What stands before the first other address was written by
 // strangers, and so was all of it where the peer is one. An entry that is no
 // address ends the way at the proxy that wrote it.
-func forwarded(peer string, header http.Header, trusted []netip.Prefix) string {
+func forwarded(peer string, via []string, trusted []netip.Prefix) string {
 	client := peer
-	list := strings.Join(header["X-Forwarded-For"], ",")
+	list := strings.Join(via, ",")
 	for range maxHops {
 		addr, err := netip.ParseAddr(client)
 		if err != nil || !among(addr, trusted) || list == "" {

@@ -10,7 +10,7 @@ import (
 	"github.com/aguada-dev/aguada/telemetry"
 )
 
-var _ context.Context = (*call)(nil)
+var _ context.Context = (*core)(nil)
 
 // standard is the context that a call stands for once somebody waits for its
 // end. Most calls never make one: a deadline that nobody waits for needs no
@@ -28,7 +28,7 @@ var closed = func() chan struct{} {
 }()
 
 // Deadline returns the earlier of the call's own deadline and its parent's.
-func (c *call) Deadline() (time.Time, bool) {
+func (c *core) Deadline() (time.Time, bool) {
 	t, ok := c.parent.Deadline()
 	if c.deadline.IsZero() || ok && t.Before(c.deadline) {
 		return t, ok
@@ -38,7 +38,7 @@ func (c *call) Deadline() (time.Time, bool) {
 
 // Done makes the standard context on first use. Contexts derived from the call
 // find its cancelCtx through Value, so that they need no goroutine.
-func (c *call) Done() <-chan struct{} {
+func (c *core) Done() <-chan struct{} {
 	if s := c.standard(); s != nil {
 		return s.ctx.Done()
 	}
@@ -46,7 +46,7 @@ func (c *call) Done() <-chan struct{} {
 }
 
 // standard returns the standard context, nil once the call has ended without.
-func (c *call) standard() *standard {
+func (c *core) standard() *standard {
 	if s := c.std.Load(); s != nil {
 		return s
 	}
@@ -67,7 +67,7 @@ func (c *call) standard() *standard {
 }
 
 // Err is computed as long as there is no standard context.
-func (c *call) Err() error {
+func (c *core) Err() error {
 	if s := c.std.Load(); s != nil {
 		return s.ctx.Err()
 	}
@@ -81,7 +81,7 @@ func (c *call) Err() error {
 }
 
 // Value answers the keys of the call; a principal is never the parent's.
-func (c *call) Value(key any) any {
+func (c *core) Value(key any) any {
 	switch key.(type) {
 	case callKey:
 		return c
@@ -107,7 +107,7 @@ func (c *call) Value(key any) any {
 
 // finishContext ends the context at the given moment, as net/http does when a
 // handler returns.
-func (c *call) finishContext(now time.Time) {
+func (c *core) finishContext(now time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.endErr = c.parent.Err()

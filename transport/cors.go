@@ -78,7 +78,7 @@ func (h *HTTP) compileCORS() {
 		}
 	}
 	shared := &cors{origins: map[string]*grant{}}
-	for _, m := range h.all {
+	for _, m := range slices.Concat(h.all, h.jrpc.stands()) {
 		declared := m.CORS
 		if h.cfg.CORS != nil {
 			declared = h.cfg.CORS
@@ -222,8 +222,8 @@ func (c *call) preflight(r *route) {
 	x := r.m.cors
 	g := x.find(c.req.Header)
 	if g == nil {
-		refusal := &refused{status: http.StatusForbidden, name: "cross_origin", message: "pages of this origin may not make this call"}
-		c.h.cfg.Telemetry.Refused(refusal.name)
+		refusal := refuse(&policy.CrossOrigin)
+		c.h.cfg.Telemetry.Refused(refusal.Name)
 		c.refuse(refusal)
 		return
 	}
@@ -260,7 +260,7 @@ func (c *call) foreign() *refused {
 		return nil
 	}
 	if err := origins.Check(&c.req); err != nil {
-		return (&refused{status: http.StatusForbidden, name: "cross_origin", message: "a page of another origin may not make this call"}).because(err)
+		return refuse(&policy.CrossOrigin).saying("a page of another origin may not make this call").because(err)
 	}
 	return nil
 }

@@ -14,6 +14,8 @@ import (
 
 	goahttp "goa.design/goa/v3/http"
 	goa "goa.design/goa/v3/pkg"
+
+	"github.com/aguada-dev/aguada/policy"
 )
 
 // maxDepth is how deep a JSON body may be nested. encoding/json would take
@@ -108,22 +110,25 @@ func unreadable(c *call, err error) error {
 	var tooLarge *http.MaxBytesError
 	switch {
 	case errors.As(err, &tooLarge):
-		return service(bodyTooLarge(tooLarge.Limit))
+		return service(refuse(&policy.BodyTooLarge))
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		return service(bodyStalled())
+		return service(refuse(&policy.BodyTimeout))
 	}
 	c.failure.gone = c.parent.Err() != nil
 	return undecodable("the body is not complete")
 }
 
+// malformed is the answer to a body that cannot be decoded.
+var malformed = policy.Answer{Name: goa.DecodePayload, HTTP: http.StatusBadRequest, GRPC: "INVALID_ARGUMENT", JSONRPC: -32602}
+
 // undecodable is a 400 whose text is ours and may be shown.
 func undecodable(text string) error {
-	return service(&refused{status: http.StatusBadRequest, name: goa.DecodePayload, message: text})
+	return service(refuse(&malformed).saying(text))
 }
 
 // service wraps a refusal so that generated decoders hand it on unchanged.
 func service(r *refused) error {
-	e := goa.NewServiceError(r, r.name, r.timeout, r.temporary, r.fault)
+	e := goa.NewServiceError(r, r.Name, r.Timeout, r.Temporary, r.Fault)
 	r.id = e.ID
 	return e
 }

@@ -153,6 +153,9 @@ func isText(v any) bool {
 
 // send writes an encoded body with its length.
 func (c *call) send(w http.ResponseWriter, body []byte) error {
+	if c.claim != nil && !c.begun && !c.keep(body) {
+		return nil
+	}
 	if len(body) >= counted && !c.begun && len(w.Header()["Content-Length"]) == 0 && w == http.ResponseWriter(c) {
 		w.Header()["Content-Length"] = []string{strconv.Itoa(len(body))}
 	}

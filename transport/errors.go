@@ -1,35 +1,58 @@
 package transport
 
 import (
+	"cmp"
 	"context"
 	"encoding/xml"
 	"errors"
 	"fmt"
 	"net/http"
 	"strings"
+	"time"
 
 	goahttp "goa.design/goa/v3/http"
 	goa "goa.design/goa/v3/pkg"
 
 	"github.com/aguada-dev/aguada/auth"
+	"github.com/aguada-dev/aguada/policy"
 )
-
-// faultText is what a caller learns of a fault, beside its id.
-const faultText = "internal error"
 
 // refused is an answer that Aguada gives by itself. It is no goa.GoaErrorNamer,
 // so that generated code leaves it to the formatter, and it does not unwrap.
 type refused struct {
-	status                    int
-	name, message, id         string
-	kind                      string // error.type of the log, if not name
-	counted                   string // cause of the metric, if not name
-	temporary, timeout, fault bool
-	cause                     error // for the log
+	*policy.Answer
+	status  int           // over HTTP, if not the answer's
+	message string        // for the caller, if not the answer's
+	id      string        // of this occurrence
+	kind    string        // error.type of the log, if not the name
+	counted string        // cause of the metric, if not the name
+	wait    time.Duration // for Retry-After; 0 for what goes with the status
+	cause   error         // for the log
 }
 
+// refuse returns the refusal of an answer.
+func refuse(a *policy.Answer) *refused { return &refused{Answer: a} }
+
 // Error returns the text for the caller.
-func (r *refused) Error() string { return r.message }
+func (r *refused) Error() string { return cmp.Or(r.message, r.Message) }
+
+// saying replaces the text for the caller.
+func (r *refused) saying(message string) *refused {
+	r.message = message
+	return r
+}
+
+// reason is the refusal's name in the log, and where a stream says why it ends.
+func (r *refused) reason() string { return cmp.Or(r.kind, r.Name) }
+
+// after says when to come back.
+func (r *refused) after(wait time.Duration) *refused {
+	r.wait = wait
+	return r
+}
+
+// httpStatus returns the status code over HTTP.
+func (r *refused) httpStatus() int { return cmp.Or(r.status, r.HTTP) }
 
 // because adds the error that only the log has.
 func (r *refused) because(err error) *refused {
@@ -37,12 +60,8 @@ func (r *refused) because(err error) *refused {
 	return r
 }
 
-func notFound() *refused {
-	return &refused{status: http.StatusNotFound, name: "not_found", message: "no such resource"}
-}
-
 func stopping() *refused {
-	return &refused{status: http.StatusServiceUnavailable, name: "unavailable", message: "the server is about to stop", temporary: true}
+	return refuse(&policy.Unavailable).saying("the server is about to stop")
 }
 
 // fileError is what Goa's file server says in plain text.
@@ -50,24 +69,12 @@ func (c *call) fileError(status int) *refused {
 	text := strings.ToLower(http.StatusText(status))
 	switch {
 	case status == http.StatusNotFound:
-		return notFound()
+		return refuse(&policy.NotFound)
 	case status >= http.StatusInternalServerError || text == "":
 		return c.fault(fmt.Errorf("file server answered %d", status))
 	default:
-		return &refused{status: status, name: strings.ReplaceAll(text, " ", "_"), message: text}
+		return refuse(&policy.Answer{Name: strings.ReplaceAll(text, " ", "_"), HTTP: status, Message: text})
 	}
-}
-
-func bodyTooLarge(int64) *refused {
-	return &refused{status: http.StatusRequestEntityTooLarge, name: "body_too_large", message: "the request's body is too large"}
-}
-
-func bodyStalled() *refused {
-	return &refused{status: http.StatusRequestTimeout, name: "body_timeout", message: "the request's body did not arrive in time", timeout: true}
-}
-
-func deadlineExceeded() *refused {
-	return &refused{status: http.StatusGatewayTimeout, name: "deadline_exceeded", message: "the call took too long", timeout: true, temporary: true}
 }
 
 // asAuthError returns err as an *auth.Error; what is not one is unavailable.
@@ -82,6 +89,8 @@ func asAuthError(err error) *auth.Error {
 type answer struct {
 	goahttp.ErrorResponse
 	status  int
+	grpc    string // the code's name; "" for what the status says
+	jsonrpc int
 	details []detail
 }
 
@@ -138,8 +147,15 @@ var (
 func (h *HTTP) Formatter(ctx context.Context, err error) goahttp.Statuser {
 	c := callOf(ctx)
 	if c == nil {
-		c = &call{h: h, m: h.unmatched}
+		c = &call{core: core{m: h.unmatched}, h: h}
 	}
+	if c.replay != nil {
+		return &answer{status: c.status}
+	}
+	if c.m.front != nil {
+		return c.refuseRequest(err)
+	}
+	err = c.unread(err)
 	if body := c.declaredBody(err); body != nil {
 		return body
 	}
@@ -151,6 +167,21 @@ func (h *HTTP) Formatter(ctx context.Context, err error) goahttp.Statuser {
 		Type: "about:blank", Title: http.StatusText(a.status), Status: a.status, Detail: a.Message,
 		Name: a.Name, ID: a.ID, Temporary: a.Temporary, Timeout: a.Timeout, Fault: a.Fault, Errors: a.details,
 	}
+}
+
+// unread returns why a body could not be decoded that was not read to its end.
+// What reads multipart requests is the service's, and generated code keeps no
+// more of its error than the text.
+func (c *call) unread(err error) error {
+	e, ok := errors.AsType[*goa.ServiceError](err)
+	switch {
+	case !ok || e.Name != goa.DecodePayload:
+	case c.tooLarge.Load():
+		return refuse(&policy.BodyTooLarge).because(err)
+	case c.stalled.Load():
+		return refuse(&policy.BodyTimeout).because(err)
+	}
+	return err
 }
 
 // declaredBody returns the generated body of a declared error of the design's
@@ -172,7 +203,7 @@ func (c *call) declaredBody(err error) goahttp.Statuser {
 }
 
 // describe returns the answer to an error and notes it for the log.
-func (c *call) describe(err error) *answer {
+func (c *core) describe(err error) *answer {
 	if r, ok := errors.AsType[*refused](err); ok {
 		return c.describeRefused(r)
 	}
@@ -184,10 +215,12 @@ func (c *call) describe(err error) *answer {
 		Name: e.Name, ID: e.ID, Message: e.Message, Temporary: e.Temporary, Timeout: e.Timeout, Fault: e.Fault,
 	}}
 	a.status = a.ErrorResponse.StatusCode()
+	kind := kindOfError(e)
+	a.grpc, a.jsonrpc = kind.GRPC, kind.JSONRPC
 	text := ""
 	switch {
 	case e.Fault:
-		text, a.Message = e.Message, faultText
+		text, a.Message = e.Message, policy.InternalFault.Message
 	case rebuilt(e.Name):
 		a.details = rebuild(e)
 		a.Message = join(a.details)
@@ -200,29 +233,42 @@ func (c *call) describe(err error) *answer {
 	return a
 }
 
-func (c *call) describeRefused(r *refused) *answer {
+// kindOfError returns what holds for an error of Goa's by its flags.
+func kindOfError(e *goa.ServiceError) *policy.ErrorKind {
+	for i := range policy.ErrorKinds {
+		k := &policy.ErrorKinds[i]
+		if k.Fault == e.Fault && k.Timeout == e.Timeout && k.Temporary == e.Temporary || k.Fault && e.Fault {
+			return k
+		}
+	}
+	return &policy.ErrorKinds[len(policy.ErrorKinds)-1]
+}
+
+func (c *core) describeRefused(r *refused) *answer {
 	if r.id == "" {
 		r.id = goa.NewErrorID()
 	}
-	kind, text := r.kind, ""
-	if kind == "" {
-		kind = r.name
-	}
+	text := ""
 	if r.cause != nil {
 		text = r.cause.Error()
 	}
-	c.note(kind, r.id, text)
-	c.failure.fault = c.failure.fault || r.fault
-	return &answer{status: r.status, ErrorResponse: goahttp.ErrorResponse{
-		Name: r.name, ID: r.id, Message: r.message, Temporary: r.temporary, Timeout: r.timeout, Fault: r.fault,
+	c.note(cmp.Or(r.kind, r.Name), r.id, text)
+	c.failure.fault = c.failure.fault || r.Fault
+	switch status := r.httpStatus(); {
+	case r.wait > 0:
+		c.tell(fieldRetryAfter, []string{seconds(r.wait)})
+	case status == http.StatusServiceUnavailable:
+		c.tell(fieldRetryAfter, retryAfter[:1:1])
+	case status == http.StatusUnauthorized || status == http.StatusForbidden:
+		c.tell(fieldCacheControl, noStore[:1:1])
+	}
+	return &answer{status: r.httpStatus(), grpc: r.GRPC, jsonrpc: r.JSONRPC, ErrorResponse: goahttp.ErrorResponse{
+		Name: r.Name, ID: r.id, Message: r.Error(), Temporary: r.Temporary, Timeout: r.Timeout, Fault: r.Fault,
 	}}
 }
 
 // refuse answers a request that does not get to Goa's handler.
 func (c *call) refuse(r *refused) {
-	if r.status == http.StatusServiceUnavailable {
-		c.w.Header()["Retry-After"] = retryAfter
-	}
 	c.leaveBody()
 	if c.m.cors == nil {
 		c.borrow()
@@ -232,10 +278,8 @@ func (c *call) refuse(r *refused) {
 
 // answer replaces whatever the answer was going to be.
 func (c *call) answer(r *refused) {
+	c.release()
 	c.reset()
-	if r.status == http.StatusUnauthorized || r.status == http.StatusForbidden {
-		c.w.Header()["Cache-Control"] = noStore
-	}
 	resp := c.h.Formatter(c, r)
 	c.out, c.outType, c.explicit = mediaJSON, typeJSON, false
 	c.w.Header()["Content-Type"] = []string{typeJSON}
@@ -256,7 +300,7 @@ func (h *HTTP) ErrorHandler(ctx context.Context, _ http.ResponseWriter, err erro
 	}
 	if c.hijacked {
 		e := c.describe(err)
-		c.closeStream(e.Fault || e.status >= http.StatusInternalServerError, e.Name)
+		c.closeStream(closeCode(e), e.Name)
 		return
 	}
 	if c.begun || c.sealed { // the client is gone, or has its answer

@@ -10,6 +10,7 @@ import (
 
 	goa "goa.design/goa/v3/pkg"
 
+	"github.com/aguada-dev/aguada/policy"
 	"github.com/aguada-dev/aguada/transport/internal/testsvc/gen/shop"
 )
 
@@ -50,14 +51,14 @@ func TestErrorsOfMethods(t *testing.T) {
 		shown   string
 		logged  any
 	}{
-		{"plain", plain, 500, "fault", faultText, plain.Error()},
+		{"plain", plain, 500, "fault", policy.InternalFault.Message, plain.Error()},
 		{"declared", shop.MakeConflict(errors.New("already shipped")), 409, "conflict", "already shipped", nil},
 		{"wrapped", fmt.Errorf("secret: %w", shop.MakeConflict(errors.New("already shipped"))), 409, "conflict", "already shipped", nil},
-		{"declared fault", shop.MakeBroken(plain), 502, "broken", faultText, plain.Error()},
-		{"wrapped fault", fmt.Errorf("outer: %w", shop.MakeBroken(plain)), 502, "broken", faultText, "outer: " + plain.Error()},
+		{"declared fault", shop.MakeBroken(plain), 502, "broken", policy.InternalFault.Message, plain.Error()},
+		{"wrapped fault", fmt.Errorf("outer: %w", shop.MakeBroken(plain)), 502, "broken", policy.InternalFault.Message, "outer: " + plain.Error()},
 		{"timeout by Goa's rules", goa.PermanentTimeoutError("slow", "try less"), 408, "slow", "try less", nil},
 		{"temporary by Goa's rules", goa.TemporaryError("later", "try later"), 503, "later", "try later", nil},
-		{"undeclared fault", goa.Fault("secret"), 500, "fault", faultText, "secret"},
+		{"undeclared fault", goa.Fault("secret"), 500, "fault", policy.InternalFault.Message, "secret"},
 		{"validation", goa.InvalidPatternError("x", "secret", "^a$"), 400, "invalid_pattern", `x must match the regexp "^a$"`, nil},
 		{"deadline of its own", fmt.Errorf("query: %w", context.DeadlineExceeded), 504, "deadline_exceeded", "", nil},
 		{"body too large", &http.MaxBytesError{Limit: 1}, 413, "body_too_large", "", nil},

@@ -31,15 +31,15 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
 	goahttp "goa.design/goa/v3/http"
-	goa "goa.design/goa/v3/pkg"
 
 	"github.com/aguada-dev/aguada/auth"
+	"github.com/aguada-dev/aguada/idempotency"
 	"github.com/aguada-dev/aguada/limit"
+	"github.com/aguada-dev/aguada/limit/adaptive"
 	"github.com/aguada-dev/aguada/policy"
 	"github.com/aguada-dev/aguada/telemetry"
 )
@@ -85,6 +85,13 @@ type Config struct {
 	// Limits, if set, returns where the contract's rate limits are counted; it is
 	// asked by Ready. Without it, and for nil, that is in this process.
 	Limits func() limit.Driver
+	// Idempotency, if set, returns what keeps the answers of methods with
+	// idempotency keys; it is asked by Ready, which fails without one where the
+	// contract has such methods. It remains the caller's.
+	Idempotency func() *idempotency.Keeper
+	// Load, if set, bounds what the process serves at once. It is not asked for
+	// streams, preflights and what the chassis itself answers.
+	Load *adaptive.Limiter
 	// OneAddress says that clients cannot be told apart by their addresses, as
 	// behind a proxy that is not in TrustedProxies: limits per client address
 	// are off.
@@ -106,32 +113,22 @@ type Config struct {
 // Plain, Endpoint, Late, OwnAuther, ErrorBody) must not be called after Ready,
 // nor concurrently; the others are safe for concurrent use.
 type HTTP struct {
-	cfg       Config
-	log       *slog.Logger
+	path
+
 	tree      tree
-	all       []*method
-	methods   map[methodKey]*method // those that have an endpoint
 	routes    map[routeKey]*method
 	mounted   map[routeKey]bool
 	unmatched *method
 	strict    []string // Strict-Transport-Security; nil for none
-	counted   limit.Driver
 	plain     *method
 	asked     *method // preflights; nil where no method has origins
-	errs      []error
-	inFlight  atomic.Int64
-
-	streamsMu sync.Mutex
-	streams   map[*call]struct{}
-	closing   bool // CloseStreams was called
+	rpc       *GRPC
+	jrpc      *JSONRPC
 }
 
 var _ goahttp.Muxer = (*HTTP)(nil)
 
-type (
-	methodKey struct{ service, name string }
-	routeKey  struct{ verb, pattern string }
-)
+type routeKey struct{ verb, pattern string }
 
 // method is a policy, compiled.
 type method struct {
@@ -146,8 +143,13 @@ type method struct {
 	readTimeout, writeTimeout time.Duration
 	clearRead, clearWrite     bool
 
+	messages, extras pace // that clients may send on a stream; without bounds if zero
+
+	front    *front       // what it stands for, if it is a route of JSON-RPC
 	running  atomic.Int64 // calls in flight, where MaxInFlight bounds them
 	limits   *limits      // nil for none
+	load     *load        // nil for none
+	stored   []string     // headers of answers that go with an idempotency key
 	offers   []offer
 	probe    bool // the chassis' own, logged quietly
 	late     func(req any, scheme string) (auth.Credential, bool)
@@ -162,9 +164,8 @@ func New(cfg Config) (*HTTP, error) {
 		return nil, errors.New("make transport: no contract")
 	}
 	h := &HTTP{
-		cfg: cfg, log: cfg.Logger,
-		methods: map[methodKey]*method{}, routes: map[routeKey]*method{}, mounted: map[routeKey]bool{},
-		streams: map[*call]struct{}{},
+		path:   path{cfg: cfg, log: cfg.Logger, methods: map[methodKey]*method{}, streams: map[stream]struct{}{}},
+		routes: map[routeKey]*method{}, mounted: map[routeKey]bool{},
 	}
 	if h.log == nil {
 		h.log = slog.New(slog.DiscardHandler)
@@ -180,7 +181,10 @@ func New(cfg Config) (*HTTP, error) {
 	if cfg.StrictTransport >= time.Second { // max-age=0 would make them forget
 		h.strict = []string{"max-age=" + strconv.FormatInt(int64(cfg.StrictTransport/time.Second), 10)}
 	}
+	h.compileJSONRPC()
 	h.compileCORS()
+	h.jrpc.mount()
+	h.compileGRPC()
 	if err := errors.Join(h.errs...); err != nil {
 		return nil, fmt.Errorf("make transport: %w", err)
 	}
@@ -217,12 +221,16 @@ func (h *HTTP) compile(p policy.Method) *method {
 	if m.maxBody <= 0 {
 		m.maxBody = policy.DefaultMaxBody
 	}
+	m.load = h.compileLoad(&p)
 	switch p.Access {
 	case policy.Secured:
 		m.secured = true
 	case policy.Public, policy.Undeclared:
 	default:
 		h.errs = append(h.errs, fmt.Errorf("method %s.%s: unknown access %q", p.Service, p.Name, p.Access))
+	}
+	if err := m.compileStream(); err != nil {
+		h.errs = append(h.errs, err)
 	}
 	if p.HasBody && len(m.consumes) == 0 {
 		m.consumes = []string{"application/json"}
@@ -358,9 +366,7 @@ func (h *HTTP) Ready() error {
 			}
 		}
 		m.ambient = h.ambient(m)
-		if err := h.compileLimits(m); err != nil {
-			errs = append(errs, err)
-		}
+		errs = append(errs, h.compileLimits(m), h.compileIdempotency(m))
 		if !m.secured || len(m.Routes) == 0 { // without a route nothing calls it
 			continue
 		}
@@ -378,6 +384,8 @@ func (h *HTTP) Ready() error {
 			m.guard = guard
 		}
 	}
+	errs = append(errs, h.rpc.ready()...)
+	errs = append(errs, h.jrpc.ready()...)
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("mount contract: %w", err)
 	}
@@ -406,24 +414,4 @@ func (h *HTTP) ambient(m *method) bool {
 		}
 	}
 	return false
-}
-
-// Streams returns the number of open streams.
-func (h *HTTP) Streams() int {
-	h.streamsMu.Lock()
-	defer h.streamsMu.Unlock()
-	return len(h.streams)
-}
-
-// InFlight returns the number of requests under way, streams included.
-func (h *HTTP) InFlight() int { return int(h.inFlight.Load()) }
-
-// Confirm returns nil if ctx is that of a request that HTTP has authenticated.
-// It is what generated security functions call: the credential was verified
-// before the body was read.
-func Confirm(ctx context.Context) error {
-	if c := callOf(ctx); c != nil && c.m.secured && c.principal != nil {
-		return nil
-	}
-	return goa.Fault("method called without authentication")
 }

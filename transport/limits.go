@@ -31,7 +31,7 @@ type limits struct {
 var addressParts = []policy.Partition{policy.PerClientIP, policy.PerClientIP, policy.PerClientIP, policy.PerClientIP}
 
 // compileLimits makes the limits of a method.
-func (h *HTTP) compileLimits(m *method) error {
+func (h *path) compileLimits(m *method) error {
 	var all, addresses, rest []limit.Rule
 	var parts, restParts []policy.Partition
 	for _, r := range m.RateLimits {
@@ -71,7 +71,7 @@ func (h *HTTP) compileLimits(m *method) error {
 }
 
 // driver returns where limits are counted: in this process unless configured.
-func (h *HTTP) driver() (limit.Driver, error) {
+func (h *path) driver() (limit.Driver, error) {
 	if h.counted != nil {
 		return h.counted, nil
 	}
@@ -92,7 +92,7 @@ func (h *HTTP) driver() (limit.Driver, error) {
 // the credential is in the body, that is to those of its address: reading and
 // decoding must not be free for all whose body does not get as far as the
 // credential.
-func (c *call) charge() *refused {
+func (c *core) charge() *refused {
 	l := c.m.limits
 	switch {
 	case l == nil:
@@ -108,7 +108,7 @@ func (c *call) charge() *refused {
 
 // chargeLate charges a call to the limits to which charge did not, once the
 // credential in its body is known.
-func (c *call) chargeLate() *refused {
+func (c *core) chargeLate() *refused {
 	l := c.m.limits
 	switch {
 	case l == nil:
@@ -121,17 +121,21 @@ func (c *call) chargeLate() *refused {
 
 // take charges the call to some of its method's limits, and tells the caller how
 // they stand.
-func (c *call) take(l *limit.Limiter, parts []policy.Partition) *refused {
+func (c *core) take(l *limit.Limiter, parts []policy.Partition) *refused {
 	var p limit.Partitions
 	for i, part := range parts {
 		p[i] = c.partition(part)
 	}
 	d := l.Take(c, p)
-	header := c.w.Header()
-	header["Ratelimit-Policy"] = c.m.limits.policy[:1:1]
+	c.tell(fieldRateLimitPolicy, c.m.limits.policy[:1:1])
 	var buf [256]byte
 	if b := l.AppendRateLimit(buf[:0], &d); len(b) > 0 {
-		header["Ratelimit"] = append(header["Ratelimit"], string(b))
+		if told := c.head[c.key(fieldRateLimit)]; len(told) > 0 {
+			c.tell(fieldRateLimit, append(told, string(b)))
+		} else {
+			c.quota[0] = string(b)
+			c.tell(fieldRateLimit, c.quota[:1:1])
+		}
 	}
 	if d.Allowed {
 		return nil
@@ -145,9 +149,9 @@ func (c *call) take(l *limit.Limiter, parts []policy.Partition) *refused {
 
 // stranger charges the call of somebody who was not let in, whose answer is
 // refusal. It returns what he is told.
-func (c *call) stranger(refusal *refused) *refused {
+func (c *core) stranger(refusal *refused) *refused {
 	l := c.m.limits
-	if l == nil || l.strangers == nil || c.charged || refusal.status != http.StatusUnauthorized && refusal.status != http.StatusForbidden {
+	if l == nil || l.strangers == nil || c.charged || refusal.HTTP != http.StatusUnauthorized && refusal.HTTP != http.StatusForbidden {
 		return refusal
 	}
 	var p limit.Partitions
@@ -158,23 +162,22 @@ func (c *call) stranger(refusal *refused) *refused {
 	if d.Allowed {
 		return refusal
 	}
-	delete(c.w.Header(), "Www-Authenticate")
+	delete(c.head, c.key(fieldAuthenticate))
 	return c.tooMany(&d, "rate_limit_"+string(policy.PerClientIP)).because(refusal.cause)
 }
 
 // tooMany is the answer to a call that is over a limit.
-func (c *call) tooMany(d *limit.Decision, cause string) *refused {
-	c.w.Header()["Retry-After"] = []string{strconv.Itoa(d.RetrySeconds())}
+func (c *core) tooMany(d *limit.Decision, cause string) *refused {
 	if d.Unavailable {
-		return &refused{
-			status: http.StatusServiceUnavailable, name: "limits_unavailable", message: "calls cannot be counted now", temporary: true,
-		}
+		return refuse(&policy.LimitsUnavailable).after(d.RetryAfter())
 	}
-	return &refused{status: http.StatusTooManyRequests, name: "rate_limited", message: "too many calls", counted: cause, temporary: true}
+	r := refuse(&policy.RateLimited).after(d.RetryAfter())
+	r.counted = cause
+	return r
 }
 
 // partition returns for whom the call counts.
-func (c *call) partition(p policy.Partition) limit.Partition {
+func (c *core) partition(p policy.Partition) limit.Partition {
 	switch p {
 	case policy.PerClientIP:
 		return limit.Address(ClientAddr(c))

@@ -22,21 +22,35 @@ const (
 // writeLog writes the line of the request, which ended at the given moment, and
 // its audit event.
 func (c *call) writeLog(now time.Time) {
-	r := &c.req
 	line := telemetry.Request{
-		Time: now, ID: c.id[0], Service: c.m.Service, Method: c.m.Name, Verb: cut(r.Method, maxVerb), Status: c.status,
-		Duration: now.Sub(c.start), Client: c.client(), BodyIn: c.bodyIn.Load(), BodyOut: c.bodyOut,
-		ErrorType: c.failure.kind, ErrorID: c.failure.id, Error: cut(c.failure.text, maxError), Stack: cut(c.failure.stack, maxStack),
-		Fault: c.failure.fault, Quiet: c.m.probe, Peer: c.peer, Trace: c.span.SpanContext(),
+		Verb: cut(c.req.Method, maxVerb), Status: c.status, BodyIn: c.bodyIn.Load(), BodyOut: c.bodyOut,
 	}
 	if c.route != nil {
 		line.Route = c.route.pattern
 	} else {
-		line.Path = cut(r.URL.Path, maxPath)
+		line.Path = cut(c.req.URL.Path, maxPath)
 	}
 	if c.failure.gone {
 		line.Status = statusGone
 	}
+	c.fill(&line, now)
+	line.Quiet = line.Quiet || c.carried
+	if line.Status >= http.StatusInternalServerError || line.Fault || c.span.Traced() {
+		c.scope.Show()
+	}
+	line.Forced = c.leased && c.scope.Lowered(line.Level())
+	_ = telemetry.LogRequest(c, c.h.log.Handler(), &line)
+	c.instruments.End(&c.span, &line)
+	c.audit(&line)
+}
+
+// fill adds to a line what there is to say of a call on any transport.
+func (c *core) fill(line *telemetry.Request, now time.Time) {
+	line.Time, line.ID, line.Duration = now, c.id[0], now.Sub(c.start)
+	line.Service, line.Method, line.Quiet = c.m.Service, c.m.Name, c.m.probe
+	line.Client, line.Peer, line.Trace = c.client(), c.peer, c.span.SpanContext()
+	line.ErrorType, line.ErrorID, line.Error = c.failure.kind, c.failure.id, cut(c.failure.text, maxError)
+	line.Stack, line.Fault = cut(c.failure.stack, maxStack), c.failure.fault
 	if p := c.principal; p != nil {
 		line.User, line.Scheme = p.Subject, p.Scheme
 	} else if p := c.denied; p != nil {
@@ -47,15 +61,6 @@ func (c *call) writeLog(now time.Time) {
 		if line.Scheme == "" {
 			line.Scheme = e.Scheme
 		}
-	}
-	if line.Status >= http.StatusInternalServerError || line.Fault || c.span.Traced() {
-		c.scope.Show()
-	}
-	line.Forced = c.leased && c.scope.Lowered(line.Level())
-	_ = telemetry.LogRequest(c, c.h.log.Handler(), &line)
-	c.instruments.End(&c.span, &line)
-	if c.m.Audit || c.failed != nil {
-		c.audit(&line)
 	}
 }
 
@@ -70,8 +75,8 @@ func cut(s string, n int) string {
 const maxID = 64
 
 // requestID takes over the caller's id if it is sane, else makes one.
-func requestID(h http.Header) string {
-	if ids := h["X-Request-Id"]; len(ids) == 1 && saneID(ids[0]) {
+func requestID(ids []string) string {
+	if len(ids) == 1 && saneID(ids[0]) {
 		return ids[0]
 	}
 	return newID()

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/aguada-dev/aguada/policy"
 )
 
 // mediaKind is how a body is encoded.
@@ -186,7 +188,7 @@ func (c *call) checkMedia() *refused {
 }
 
 func unsupportedMedia(text string) *refused {
-	return &refused{status: http.StatusUnsupportedMediaType, name: "unsupported_media_type", message: text}
+	return refuse(&policy.UnsupportedMediaType).saying(text)
 }
 
 // consumed reports whether a list of media types and ranges covers a type; one

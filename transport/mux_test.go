@@ -32,7 +32,7 @@ func ours(t *tree, verb string, u *url.URL) routed {
 		return routed{Status: http.StatusNotFound}
 	}
 	h := &HTTP{}
-	c := &call{h: h, route: r, match: m, escaped: escaped}
+	c := &call{core: core{p: &h.path}, h: h, route: r, match: m, escaped: escaped}
 	vars := h.Vars(httptest.NewRequest("GET", "/", nil).WithContext(c))
 	return routed{Route: r.name, Vars: vars, Status: http.StatusOK}
 }

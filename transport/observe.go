@@ -25,18 +25,18 @@ func (c *call) observe() {
 }
 
 // applyLeases lets debugging leases apply to the call, whose caller is known.
-func (c *call) applyLeases() {
+func (c *core) applyLeases() {
 	var caller telemetry.Caller
 	if c.principal != nil {
 		caller = telemetry.Caller{Scheme: c.principal.Scheme, Subject: c.principal.Subject}
 	}
-	c.leased = c.h.cfg.Leases.Apply(&c.scope, c.m.Service, c.m.Name, caller)
+	c.leased = c.p.cfg.Leases.Apply(&c.scope, c.m.Service, c.m.Name, caller)
 }
 
 // showPayload writes what a method gets or returns where a lease says so.
-func (c *call) showPayload(ctx context.Context, d telemetry.Direction, v any) {
+func (c *core) showPayload(ctx context.Context, d telemetry.Direction, v any) {
 	if c.leased && v != nil && c.m.Kind == policy.Unary {
-		_ = telemetry.PayloadLine(ctx, c.h.log.Handler(), d, withoutBody(v))
+		_ = telemetry.PayloadLine(ctx, c.p.log.Handler(), d, withoutBody(v))
 	}
 }
 
@@ -67,7 +67,8 @@ type Event struct {
 	User, Scheme    string
 	Client          string
 	Outcome         string // "success", "denied" or "failure"
-	Status          int
+	Status          int    // over HTTP
+	Code            string // over gRPC and JSON-RPC
 	ErrorType       string
 
 	// Failed says that the caller was not let in, for the reason ErrorType: the
@@ -80,10 +81,13 @@ type Event struct {
 // audit tells of a call of a method that is audited, and writes that to the
 // log, whatever its level; it also tells of callers who were not let in, which
 // have their line already. Nothing presented is no failure.
-func (c *call) audit(line *telemetry.Request) {
+func (c *core) audit(line *telemetry.Request) {
+	if !c.m.Audit && c.failed == nil {
+		return
+	}
 	e := Event{
 		Time: line.Time, RequestID: line.ID, Service: line.Service, Method: line.Method, User: line.User, Scheme: line.Scheme,
-		Client: line.Client, Outcome: "success", Status: line.Status, ErrorType: line.ErrorType,
+		Client: line.Client, Outcome: "success", Status: line.Status, Code: line.Code, ErrorType: line.ErrorType,
 	}
 	if line.Trace.IsValid() {
 		e.TraceID = line.Trace.TraceID().String()
@@ -96,27 +100,31 @@ func (c *call) audit(line *telemetry.Request) {
 	}
 	if c.m.Audit {
 		c.logAudit(&e)
-		if c.h.cfg.Audit != nil {
-			c.h.cfg.Audit(&e)
+		if c.p.cfg.Audit != nil {
+			c.p.cfg.Audit(&e)
 		}
 	}
-	if c.failed == nil || c.failed.Reason == auth.Missing || c.h.cfg.Audit == nil {
+	if c.failed == nil || c.failed.Reason == auth.Missing || c.p.cfg.Audit == nil {
 		return
 	}
 	e.RequestID, e.TraceID, e.Failed, e.ErrorType = "", "", true, string(c.failed.Reason)
 	if e.User == "" {
 		e.User = line.Account
 	}
-	c.h.cfg.Audit(&e)
+	c.p.cfg.Audit(&e)
 }
 
-func (c *call) logAudit(e *Event) {
+func (c *core) logAudit(e *Event) {
+	status := slog.Int("http.response.status_code", e.Status)
+	if e.Code != "" {
+		status = slog.String("rpc.response.status_code", e.Code)
+	}
 	record := slog.NewRecord(e.Time, slog.LevelInfo, "audit", 0)
 	record.AddAttrs(
 		slog.String("trace_id", e.TraceID), slog.String("request_id", e.RequestID),
 		slog.String("service", e.Service), slog.String("method", e.Method),
 		slog.String("enduser.id", e.User), slog.String("auth.scheme", e.Scheme),
 		slog.String("client.address", e.Client), slog.String("outcome", e.Outcome),
-		slog.Int("http.response.status_code", e.Status), slog.String("error.type", e.ErrorType))
-	_ = c.h.log.Handler().Handle(context.Background(), record)
+		status, slog.String("error.type", e.ErrorType))
+	_ = c.p.log.Handler().Handle(context.Background(), record)
 }

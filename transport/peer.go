@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"net"
-	"net/http"
 	"net/netip"
 	"sync"
 	"time"
@@ -48,8 +47,8 @@ var errUnnamed = auth.Refuse(auth.Unavailable, "the holder of the client certifi
 // checkPeer judges the client's certificate, whatever is asked for. Its holder
 // is the caller of methods that ask for no credential, and is logged for the
 // others.
-func (c *call) checkPeer() *refused {
-	cfg, state := &c.h.cfg, c.req.TLS
+func (c *core) checkPeer(state *tls.ConnectionState) *refused {
+	cfg := &c.p.cfg
 	if state == nil {
 		return nil
 	}
@@ -60,19 +59,17 @@ func (c *call) checkPeer() *refused {
 		p, err = known.find(cfg.Identity, state)
 	}
 	if p != nil {
-		c.peer = p.Subject
+		c.peer, c.peerEnds = p.Subject, p.ExpiresAt
 	}
 	switch {
 	case cfg.Trusts != nil && !cfg.Trusts(state):
-		return c.distrust(holds(p, auth.Unknown), &refused{status: http.StatusMisdirectedRequest, name: "certificate_withdrawn", message: "the client certificate is no longer trusted"})
+		return c.distrust(holds(p, auth.Unknown), refuse(&policy.CertificateWithdrawn))
 	case err != nil:
-		return c.distrust(asAuthError(err), &refused{
-			status: http.StatusForbidden, name: "certificate_refused", message: "the client certificate names nobody that this service knows", cause: err,
-		})
+		return c.distrust(asAuthError(err), refuse(&policy.CertificateRefused).because(err))
 	case p == nil:
 		return nil
 	case !p.ExpiresAt.IsZero() && !time.Now().Before(p.ExpiresAt):
-		return c.distrust(holds(p, auth.Expired), &refused{status: http.StatusForbidden, name: "certificate_refused", message: "the client certificate has expired"})
+		return c.distrust(holds(p, auth.Expired), refuse(&policy.CertificateRefused).saying("the client certificate has expired"))
 	}
 	if c.m.Access != policy.Secured { // also of one that its service guards itself
 		c.principal = p
@@ -88,11 +85,10 @@ func holds(p *auth.Principal, why auth.Reason) *auth.Error {
 	return &auth.Error{Reason: why, Scheme: p.Scheme, Account: p.Subject}
 }
 
-// distrust refuses the holder of a certificate. The connection ends: only a new
-// one finds out more.
-func (c *call) distrust(why *auth.Error, r *refused) *refused {
-	c.h.cfg.Telemetry.AuthFailed(why.Scheme, string(why.Reason))
-	c.w.Header()["Connection"] = closeConnection
+// distrust refuses the holder of a certificate. The transport ends the
+// connection: only a new one finds out more.
+func (c *core) distrust(why *auth.Error, r *refused) *refused {
+	c.p.cfg.Telemetry.AuthFailed(why.Scheme, string(why.Reason))
 	c.failed = why
 	return r
 }
@@ -101,7 +97,7 @@ func (c *call) distrust(why *auth.Error, r *refused) *refused {
 // to, as Config.TrustedProxies has it; invalid where there is no request or no
 // address.
 func ClientAddr(ctx context.Context) netip.Addr {
-	c := callOf(ctx)
+	c := coreOf(ctx)
 	if c == nil {
 		return netip.Addr{}
 	}

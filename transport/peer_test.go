@@ -391,10 +391,10 @@ func TestPeerAllocations(t *testing.T) {
 	p := &auth.Principal{Subject: "billing", ExpiresAt: time.Now().Add(time.Hour)}
 	r.h.cfg.Trusts = func(*tls.ConnectionState) bool { return true }
 	r.h.cfg.Identity = func(*tls.ConnectionState) (*auth.Principal, error) { return p, nil }
-	c := &call{h: r.h, m: r.h.unmatched, parent: ConnContext(t.Context(), nil)}
-	c.req.TLS = &tls.ConnectionState{}
+	c := &call{h: r.h, core: core{p: &r.h.path, m: r.h.unmatched, parent: ConnContext(t.Context(), nil)}}
+	state := &tls.ConnectionState{}
 	if n := testing.AllocsPerRun(100, func() {
-		if c.checkPeer() != nil || c.principal != p {
+		if c.checkPeer(state) != nil || c.principal != p {
 			t.Fatal("refused")
 		}
 	}); n != 0 {

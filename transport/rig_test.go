@@ -32,6 +32,7 @@ type rig struct {
 	log      *logBuffer
 	shop     *shopService
 	token    string // may read and write
+	renewed  string // the same, of the same caller
 	reader   string // may read
 	other    string // another subject, may read and write
 	key      string
@@ -255,6 +256,7 @@ func newRig(tb testing.TB, change func(*rig)) *rig {
 		return must(key.Mint(jwt.Claims{Issuer: "test", Subject: subject, Scopes: scopes}))(tb)
 	}
 	r.token, r.reader, r.other = mint("ann", "api:read", "api:write"), mint("rob", "api:read"), mint("eve", "api:read", "api:write")
+	r.renewed = mint("ann", "api:read", "api:write")
 	secret, record, err := apikey.Mint("pepper-pepper-pepper-pepper-pepper", apikey.Request{Owner: "kim"})
 	if err != nil {
 		tb.Fatal(err)

@@ -92,33 +92,33 @@ func (c *call) lateCredential(u *policy.Use) (auth.Credential, error) {
 }
 
 // unauthenticated maps a refusal of the guard.
-func (c *call) unauthenticated(err error) *refused {
+func (c *core) unauthenticated(err error) *refused {
 	e := asAuthError(err)
-	c.h.cfg.Telemetry.AuthFailed(e.Scheme, string(e.Reason))
-	c.setAuthenticate(e)
-	r := &refused{status: e.Status(), cause: err, kind: string(e.Reason)}
-	switch r.status {
+	c.p.cfg.Telemetry.AuthFailed(e.Scheme, string(e.Reason))
+	if challenges := c.guard.Challenges(e); len(challenges) > 0 {
+		c.tell(fieldAuthenticate, challenges)
+	}
+	c.denied, c.failed = e.Principal, e
+	var r *refused
+	switch e.Status() {
 	case http.StatusForbidden:
-		r.name, r.message = "forbidden", "the credential does not allow this call"
+		r = refuse(&policy.Forbidden)
 	case http.StatusUnauthorized:
-		r.name, r.message = "unauthorized", "authentication is required"
+		r = refuse(&policy.Unauthorized)
 		if e.Reason != auth.Missing && e.Reason != auth.Late {
 			r.message = "the credential is not valid"
 		}
 	case http.StatusTooManyRequests:
-		r.name, r.message, r.temporary = "too_many_failures", "too many wrong credentials came from this address", true
-		c.w.Header()["Retry-After"] = []string{seconds(e.RetryAfter)}
+		r = refuse(&policy.TooManyFailures).after(e.RetryAfter)
 	default:
-		r.status = http.StatusServiceUnavailable
-		r.name, r.message, r.temporary = "unavailable", "authentication is not possible now", true
-		c.w.Header()["Retry-After"] = retryAfter
+		r = refuse(&policy.Unavailable).saying("authentication is not possible now")
 	}
-	c.denied, c.failed = e.Principal, e
-	return r
+	r.kind = string(e.Reason)
+	return r.because(err)
 }
 
 // seconds writes a duration for Retry-After (RFC 9110, 10.2.3): whole seconds,
-// rounded up.
+// rounded up, at least one.
 func seconds(d time.Duration) string {
 	return strconv.FormatInt(int64(max(d+time.Second-1, time.Second)/time.Second), 10)
 }

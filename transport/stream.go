@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/gorilla/websocket"
-	goahttp "goa.design/goa/v3/http"
 
 	"github.com/aguada-dev/aguada/policy"
 )
@@ -14,134 +13,115 @@ import (
 // and how long a close frame may take.
 const closing = time.Second
 
-// upgrader opens WebSockets for generated code.
-type upgrader struct {
-	websocket.Upgrader
-	shared websocket.Upgrader // for pages of the method's origins
-}
-
-// Upgrader returns the upgrader of WebSockets. It accepts browsers of the same
-// origin, and of those that the method's CORS names, and messages up to the
-// method's MaxBody. A connection is closed
-// when its method returns.
-func (h *HTTP) Upgrader() goahttp.Upgrader {
-	u := &upgrader{Upgrader: websocket.Upgrader{
-		HandshakeTimeout: 10 * time.Second, ReadBufferSize: 4 << 10, WriteBufferSize: 4 << 10,
-		Error: func(_ http.ResponseWriter, r *http.Request, status int, reason error) {
-			if c := callOf(r.Context()); c != nil && !c.hijacked {
-				c.answer((&refused{status: status, name: "bad_handshake", message: "the WebSocket handshake failed"}).because(reason))
-			}
-		},
-	}}
-	u.shared = u.Upgrader
-	u.shared.CheckOrigin = func(*http.Request) bool { return true }
-	return u
-}
-
-// Upgrade opens the WebSocket (goahttp.Upgrader).
-func (u *upgrader) Upgrade(w http.ResponseWriter, r *http.Request, header http.Header) (*websocket.Conn, error) {
-	c := callOf(r.Context())
-	if c != nil {
-		if header == nil {
-			header = http.Header{}
-		}
-		header["X-Request-Id"] = c.id[:1:1]
-	}
-	open := &u.Upgrader
-	if c != nil && c.page != nil && (!c.m.ambient || c.page.credentials) {
-		open = &u.shared
-	}
-	conn, err := open.Upgrade(w, r, header)
-	if err != nil || c == nil {
-		return conn, err
-	}
-	conn.SetReadLimit(c.m.maxBody)
-	c.mu.Lock()
-	c.conn = conn
-	leaving := c.leaving
-	c.mu.Unlock()
-	if leaving {
-		goodbye(conn)
-	}
-	return conn, nil
+// stream is a call that lasts until somebody ends it.
+type stream interface {
+	// goAway asks the stream to end. It may take a second.
+	goAway()
 }
 
 // track counts a stream among those that CloseStreams ends, and reports
 // whether it may begin: not after CloseStreams.
-func (h *HTTP) track(c *call) bool {
-	h.streamsMu.Lock()
-	defer h.streamsMu.Unlock()
-	if h.closing {
+func (p *path) track(s stream) bool {
+	p.streamsMu.Lock()
+	defer p.streamsMu.Unlock()
+	if p.closing {
 		return false
 	}
-	h.streams[c] = struct{}{}
+	p.streams[s] = struct{}{}
 	return true
 }
 
-func (h *HTTP) untrack(c *call) {
-	h.streamsMu.Lock()
-	defer h.streamsMu.Unlock()
-	delete(h.streams, c)
+func (p *path) untrack(s stream) {
+	p.streamsMu.Lock()
+	defer p.streamsMu.Unlock()
+	delete(p.streams, s)
 }
 
-// CloseStreams asks the open streams to end, and lets no other begin: it tells
-// WebSocket clients that the server goes away, and cancels the contexts. A
+// CloseStreams asks the open streams to end, and lets no other begin: it
+// cancels their contexts, tells WebSocket clients that the server goes away, and
+// clients of Server-Sent Events when to come back. A
 // client that does not read has a second to take what is written to it. It
 // does not wait.
-func (h *HTTP) CloseStreams() {
-	h.streamsMu.Lock()
-	defer h.streamsMu.Unlock()
-	h.closing = true
-	for c := range h.streams {
-		go c.goAway() // none waits for another's client
+func (p *path) CloseStreams() {
+	p.streamsMu.Lock()
+	defer p.streamsMu.Unlock()
+	p.closing = true
+	for s := range p.streams {
+		go s.goAway() // none waits for another's client
 	}
 }
 
-// goAway asks one stream to end.
-func (c *call) goAway() {
+// Streams returns the number of open streams.
+func (p *path) Streams() int {
+	p.streamsMu.Lock()
+	defer p.streamsMu.Unlock()
+	return len(p.streams)
+}
+
+// InFlight returns the number of calls under way, streams included.
+func (p *path) InFlight() int { return int(p.inFlight.Load()) }
+
+// open begins a stream, unless it has begun, and reports whether it may. From
+// then on the stream is watched: StreamIdle and the end of its credential end
+// it. A credential that is revoked meanwhile is not noticed.
+func (c *call) open() bool {
+	if c.opened {
+		return true
+	}
+	if !c.p.track(c) {
+		return false
+	}
+	c.opened = true
+	c.watch = newWatch(time.Duration(c.m.StreamIdle), c.validUntil(), c.cut)
+	return true
+}
+
+// shut ends what open began.
+func (c *call) shut() {
+	if c.opened {
+		c.watch.stop()
+		c.p.untrack(c)
+	}
+}
+
+// farewellSaid is the farewell of a stream of events that has ended by itself.
+const farewellSaid = -1
+
+// goAway asks the stream to end because the server stops.
+func (c *call) goAway() { c.hangUp(websocket.CloseGoingAway, "") }
+
+// cut ends the stream for a reason of the chassis.
+func (c *call) cut(r *refused) {
+	if !c.finish(r) {
+		return
+	}
+	code := websocket.ClosePolicyViolation
+	if r.Answer == &policy.StreamIdled {
+		code = websocket.CloseGoingAway
+	}
+	c.hangUp(code, r.reason())
+}
+
+// hangUp tells the client that the stream ends, cancels its context, and leaves
+// its method a second to read and write. Only the first farewell counts. What
+// there is to say to a client of Server-Sent Events is said by the handler,
+// whose the writer is.
+func (c *call) hangUp(code int, reason string) {
 	c.mu.Lock()
-	c.leaving = true
+	if c.farewell != 0 {
+		c.mu.Unlock()
+		return
+	}
+	c.farewell, c.farewellText = code, reason
 	conn := c.conn
-	if c.m.Kind == policy.EventStream && !c.ended.Load() { // the writer is the handler's until then
+	if c.m.Kind == policy.EventStream && !c.ended.Load() {
 		_ = http.NewResponseController(c.w).SetWriteDeadline(time.Now().Add(closing))
 	}
 	c.mu.Unlock()
 	if conn != nil {
-		goodbye(conn)
+		c.goodbye(conn, code, reason)
 	}
 	if s := c.standard(); s != nil {
 		s.cancel()
 	}
-}
-
-// goodbye sends a close frame, and ends reads and writes that wait for a
-// client that does not answer it.
-func goodbye(conn *websocket.Conn) {
-	deadline := time.Now().Add(closing)
-	_ = conn.NetConn().SetDeadline(deadline)
-	_ = conn.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(websocket.CloseGoingAway, ""), deadline)
-}
-
-// closeStream closes the WebSocket of a call. One that its method closed
-// already stays as it is.
-func (c *call) closeStream(failed bool, reason string) {
-	c.mu.Lock()
-	conn := c.conn
-	c.conn = nil
-	c.mu.Unlock()
-	if conn == nil {
-		return
-	}
-	code := websocket.CloseNormalClosure
-	switch {
-	case failed:
-		code = websocket.CloseInternalServerErr
-	case reason != "":
-		code = websocket.ClosePolicyViolation
-	}
-	if len(reason) > 100 { // a close frame holds 123 bytes
-		reason = reason[:100]
-	}
-	_ = conn.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(code, reason), time.Now().Add(closing))
-	_ = conn.Close()
 }

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -161,7 +162,8 @@ func TestCloseStreams(t *testing.T) {
 	}
 }
 
-// An error after the first event is for the log, not for the stream.
+// An error after the first event is for the log: the stream ends with a
+// comment, which names it.
 func TestErrorAfterEvents(t *testing.T) {
 	r := newRig(t, nil)
 	r.shop.watch = func(_ context.Context, s shop.WatchServerStream) error {
@@ -171,8 +173,9 @@ func TestErrorAfterEvents(t *testing.T) {
 		return errors.New("secret")
 	}
 	w := r.do(request("GET", "/watch", "", ""))
-	if text := w.Body.String(); w.Code != 200 || strings.Count(text, "\n") != 2 || strings.Contains(text, "fault") {
-		t.Errorf("%d %q", w.Code, text)
+	events, _, comments := parseEvents(w.Body.String())
+	if w.Code != 200 || len(events) != 1 || len(comments) != 1 || comments[0] != fmt.Sprint("fault ", r.log.last(t)["error.id"]) {
+		t.Errorf("%d %q", w.Code, w.Body)
 	}
 	if line := r.log.last(t); line["error"] != "secret" || line["level"] != "ERROR" || line["http.response.status_code"] != 200.0 {
 		t.Errorf("line = %v", line)

@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/aguada-dev/aguada/policy"
 )
 
 // maxShown is the longest text of a caller's that an error quotes, in bytes.
@@ -225,7 +227,7 @@ func (w *walker) refuse(name, message string, member []byte) {
 	if text := string(member); shown(text) {
 		message += ": " + strconv.Quote(text)
 	}
-	w.refusal = &refused{status: http.StatusBadRequest, name: name, message: message}
+	w.refusal = refuse(&policy.Answer{Name: name, HTTP: http.StatusBadRequest, GRPC: "INVALID_ARGUMENT", JSONRPC: -32602, Message: message})
 }
 
 // place returns the path, as Goa writes it in its own errors.

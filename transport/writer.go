@@ -44,7 +44,9 @@ func (c *call) WriteHeader(status int) {
 	case status >= 100 && status < 200 && status != http.StatusSwitchingProtocols:
 		c.w.WriteHeader(status)
 	default:
-		c.status = status
+		if c.status = status; c.isEventStream() { // whatever its encoder does to the header is too late
+			c.begin()
+		}
 	}
 }
 
@@ -59,6 +61,12 @@ func (c *call) begin() {
 	}
 	if c.tooLarge.Load() || c.stalled.Load() {
 		c.dropConnection()
+	}
+	if c.isEventStream() {
+		c.beginEvents()
+		if c.takeOver() {
+			return
+		}
 	}
 	c.w.WriteHeader(c.status)
 }
@@ -82,6 +90,9 @@ func (c *call) Write(p []byte) (int, error) {
 		return len(p), nil
 	}
 	c.begin()
+	if c.events != nil {
+		return c.writeEvent(p)
+	}
 	n, err := c.w.Write(p)
 	c.bodyOut += int64(n)
 	return n, err
@@ -90,7 +101,7 @@ func (c *call) Write(p []byte) (int, error) {
 // ReadFrom keeps the server's way of sending files.
 func (c *call) ReadFrom(src io.Reader) (int64, error) {
 	rf, ok := c.w.(io.ReaderFrom)
-	if !ok || c.sealed {
+	if !ok || c.sealed || c.m.Kind == policy.EventStream {
 		return io.Copy(struct{ io.Writer }{c}, src)
 	}
 	if c.ended.Load() {
@@ -111,7 +122,11 @@ func (c *call) FlushError() error {
 		return errEnded
 	}
 	c.begin()
-	return http.NewResponseController(c.w).Flush()
+	err := http.NewResponseController(c.w).Flush()
+	if err == nil && c.events != nil {
+		c.events.flushed(c.watch)
+	}
+	return err
 }
 
 // Hijack hands over the connection. From then on the call writes nothing.
@@ -123,6 +138,10 @@ func (c *call) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if err == nil {
 		c.hijacked = true
 		c.status = http.StatusSwitchingProtocols
+		if c.m.Kind == policy.WebSocket {
+			c.socket = c.newSocket(conn)
+			conn = c.socket
+		}
 	}
 	return conn, rw, err
 }

@@ -67,7 +67,7 @@ func startAguada(ctx context.Context, _ Spec, out io.Writer) (*Layer, error) {
 	force, kill := context.WithCancel(context.Background())
 	started, ended := make(chan string, 1), make(chan error, 1)
 	go func() {
-		ended <- app.Run(ctx, force, aguada.Process{Environ: os.Environ(), Stdout: out, Started: func(addr string) { started <- addr }})
+		ended <- app.Run(ctx, force, aguada.Process{Environ: os.Environ(), Stdout: out, Started: func(addr, _ string) { started <- addr }})
 	}()
 	stop := func(ctx context.Context) error {
 		cancel()

@@ -1,12 +1,13 @@
 //go:build design
 
-// Package design is the design behind the generated service that the tests and
+// Package design is the design behind the generated services that the tests and
 // benchmarks of transport drive. After a change:
 //
 //	goa gen github.com/aguada-dev/aguada/transport/internal/testsvc/design
 //
-// run without the build tag; of what it writes, gen/http/cli, the client and the
-// OpenAPI documents are left out.
+// run without the build tag, with protoc 3.21.12, protoc-gen-go 1.36.12 and
+// protoc-gen-go-grpc 1.6.2; of what it writes, the command lines, the HTTP
+// clients and the OpenAPI documents are left out.
 package design
 
 import . "goa.design/goa/v3/dsl"

@@ -1,0 +1,84 @@
+package transport
+
+import (
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/aguada-dev/aguada/limit/adaptive"
+	"github.com/aguada-dev/aguada/policy"
+)
+
+// load is a method's part of what the process does at once. Methods of the
+// chassis itself, and streams, have none: they are always let in.
+type load struct {
+	method  *adaptive.Method
+	running *atomic.Int64 // calls of the method's priority
+	passing bool          // a call is not counted once it was let in
+}
+
+// adaptivePriorities are the limiter's names of the contract's priorities.
+var adaptivePriorities = map[policy.Priority]adaptive.Priority{
+	"": adaptive.Normal, policy.NormalPriority: adaptive.Normal, policy.HighPriority: adaptive.High, policy.LowPriority: adaptive.Low,
+}
+
+// compileLoad returns a method's part; nil for none. How long files and raw bodies
+// take is the client's doing: they are refused when the process has enough to do,
+// and otherwise say nothing of it.
+func (p *path) compileLoad(m *policy.Method) *load {
+	if p.cfg.Load == nil || m.Service == "" || m.Kind == policy.Preflight || m.Kind == policy.Redirect || m.Kind == policy.Stream || m.Kind.Stream() {
+		return nil
+	}
+	priority := adaptivePriorities[m.ShedPriority] // an unknown one is normal
+	return &load{
+		method: p.cfg.Load.Method(priority), running: &p.admitted[priority],
+		passing: m.Kind == policy.Files || len(m.Consumes) > 0 && m.Consumes[0] == "*/*",
+	}
+}
+
+// shed refuses the call if the process is overloaded.
+func (c *core) shed() *refused {
+	l := c.m.load
+	if l == nil {
+		return nil
+	}
+	if !l.method.Acquire() {
+		return refuse(&policy.Overloaded)
+	}
+	if l.passing {
+		l.method.Release(0, adaptive.Ignored)
+		return nil
+	}
+	l.running.Add(1)
+	c.loaded = true
+	return nil
+}
+
+// unload ends what shed began. A call that did not get as far as its method says
+// nothing of how long that takes, and neither does the time for which the client
+// was waited for.
+func (c *core) unload(now time.Time, failed bool) {
+	if !c.loaded {
+		return
+	}
+	outcome := adaptive.Served
+	switch {
+	case !c.reached:
+		outcome = adaptive.Ignored
+	case failed:
+		outcome = adaptive.Failed
+	}
+	c.m.load.running.Add(-1)
+	c.m.load.method.Release(now.Sub(c.start)-time.Duration(c.waited.Load()), outcome)
+}
+
+// Admitted returns how many calls of a priority are being served that count towards
+// the adaptive limit.
+func (p *path) Admitted(priority policy.Priority) int {
+	return int(p.admitted[adaptivePriorities[priority]].Load())
+}
+
+// failedCall reports whether an HTTP call failed on the server's side, or lost its client.
+func (c *call) failedCall() bool {
+	return c.failure.fault || c.failure.gone || c.status >= http.StatusInternalServerError
+}

@@ -1,0 +1,219 @@
+package transport
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/aguada-dev/aguada/policy"
+)
+
+// wire is the connection of a stream of events over HTTP/1.1, which outgrew the
+// server: what the server keeps for a request (its buffers, and the stack of its
+// goroutine) is twice of what is needed to write events for hours. It is
+// the response writer from the header on. A stream's connection serves no other
+// request.
+type wire struct {
+	conn net.Conn
+	head http.Header
+	pre  []byte // the header, until it is sent
+	err  error  // of the first write that failed
+}
+
+// wires are buffers for what is written at once.
+var wires = sync.Pool{New: func() any { return new([]byte) }}
+
+var _ http.ResponseWriter = (*wire)(nil)
+
+// Header returns the answer's header, which is sent.
+func (w *wire) Header() http.Header { return w.head }
+
+// WriteHeader does nothing: the header is sent.
+func (w *wire) WriteHeader(int) {}
+
+// Write sends a chunk (RFC 9112, section 7.1).
+func (w *wire) Write(p []byte) (int, error) {
+	if len(p) == 0 || w.err != nil {
+		return 0, w.err
+	}
+	buf := wires.Get().(*[]byte)
+	b := append((*buf)[:0], w.pre...)
+	w.pre = nil
+	b = strconv.AppendUint(b, uint64(len(p)), 16)
+	b = append(b, "\r\n"...)
+	b = append(append(b, p...), "\r\n"...)
+	_, w.err = w.conn.Write(b)
+	if cap(b) <= maxScratch {
+		*buf = b
+		wires.Put(buf)
+	}
+	if w.err != nil {
+		return 0, w.err
+	}
+	return len(p), nil
+}
+
+// FlushError sends the header if there was no event yet; otherwise nothing waits.
+func (w *wire) FlushError() error {
+	if w.err == nil && len(w.pre) > 0 {
+		_, w.err = w.conn.Write(w.pre)
+		w.pre = nil
+	}
+	return w.err
+}
+
+// SetWriteDeadline is for http.ResponseController.
+func (w *wire) SetWriteDeadline(t time.Time) error { return w.conn.SetWriteDeadline(t) }
+
+// begin makes the header, which goes with the first event.
+func (w *wire) begin() {
+	var b bytes.Buffer
+	b.WriteString("HTTP/1.1 200 OK\r\nDate: " + time.Now().UTC().Format(http.TimeFormat) + "\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n")
+	_ = w.head.WriteSubset(&b, wireHeaders)
+	b.WriteString("\r\n")
+	w.pre = b.Bytes()
+}
+
+// wireHeaders are those that begin writes by itself.
+var wireHeaders = map[string]bool{"Date": true, "Connection": true, "Transfer-Encoding": true, "Content-Length": true}
+
+// close ends the answer, and the connection. An answer that is not whole has no
+// last chunk.
+func (w *wire) close(whole bool, within time.Duration) {
+	_ = w.conn.SetWriteDeadline(time.Now().Add(within))
+	if w.FlushError() == nil && whole {
+		_, _ = io.WriteString(w.conn, "0\r\n\r\n")
+	}
+	_ = w.conn.Close()
+}
+
+// maxIdleTalk bounds what a client may send that has nothing to say.
+const maxIdleTalk = 64 << 10
+
+// listen waits until the client is gone, and says so.
+func (w *wire) listen(gone func()) {
+	defer gone()
+	var b [64]byte
+	for n := 0; n < maxIdleTalk; {
+		k, err := w.conn.Read(b[:])
+		if err != nil {
+			return
+		}
+		n += k
+	}
+}
+
+// apart is the part of a call that runs in a goroutine of its own.
+type apart struct {
+	cancel context.CancelFunc
+	gone   atomic.Bool      // the client
+	done   chan apartResult // what becomes of the server's goroutine
+	wire   *wire            // nil as long as the connection is the server's
+}
+
+type apartResult byte
+
+const (
+	apartEnded   apartResult = iota // the answer is complete
+	apartAborted                    // it is not, and the connection is to be closed
+	apartTaken                      // the connection is the stream's
+)
+
+// mayOutgrow reports whether the call may take its connection over from the
+// server, once it streams events.
+func (c *call) mayOutgrow() bool {
+	r := &c.req
+	return c.route != nil && c.m.Kind == policy.EventStream && r.ProtoMajor == 1 && r.ProtoMinor == 1 && (r.Body == nil || r.Body == http.NoBody)
+}
+
+// leave says that the client is gone.
+func (a *apart) leave() {
+	a.gone.Store(true)
+	a.cancel()
+}
+
+// deserted reports whether the client is gone, so that an error is no wonder.
+func (c *core) deserted() bool {
+	if c.http != nil && c.http.apart != nil {
+		return c.http.apart.gone.Load()
+	}
+	return c.parent.Err() != nil
+}
+
+// runApart calls the handler in a goroutine of its own, and returns when the
+// answer is complete or the connection is taken over. The call ends there. Its
+// context outlives the server's, which ends when the server's goroutine does.
+func (c *call) runApart() {
+	server, done := c.parent, make(chan apartResult, 1)
+	a := &apart{done: done}
+	c.parent, a.cancel = context.WithCancel(context.WithoutCancel(server))
+	c.apart = a
+	c.std.Store(nil) // whoever verified a credential has it no more
+	if c.deadline.IsZero() {
+		c.std.Store(&standard{c.parent, a.cancel})
+	}
+	go c.handleApart(a)
+	for gone := server.Done(); ; gone = nil {
+		select {
+		case result := <-done:
+			if result == apartAborted {
+				panic(http.ErrAbortHandler)
+			}
+			return
+		case <-gone:
+			a.leave()
+		}
+	}
+}
+
+func (c *call) handleApart(a *apart) {
+	aborted := true
+	defer func() {
+		a.cancel()
+		switch {
+		case a.wire != nil && c.farewell > 0:
+			a.wire.close(!aborted, closing)
+		case a.wire != nil:
+			a.wire.close(!aborted, writeSlack)
+		case aborted:
+			a.done <- apartAborted
+		default:
+			a.done <- apartEnded
+		}
+		c.p.inFlight.Add(-1)
+	}()
+	defer func() { aborted = c.conclude(recover()) }()
+	c.route.f(c, &c.req)
+}
+
+// takeOver takes the connection of a stream of events that begins over from the
+// server, with the header. It is false where the connection stays the
+// server's, as under a middleware that does not let go of it.
+func (c *call) takeOver() bool {
+	a := c.apart
+	if a == nil {
+		return false
+	}
+	conn, _, err := http.NewResponseController(c.w).Hijack()
+	if err != nil {
+		return false
+	}
+	w := &wire{conn: conn, head: c.w.Header()}
+	c.mu.Lock()
+	c.w, a.wire = w, w
+	if c.farewell > 0 { // whose deadline is gone
+		_ = conn.SetWriteDeadline(time.Now().Add(closing))
+	}
+	c.mu.Unlock()
+	w.begin()
+	go w.listen(a.leave)
+	a.done <- apartTaken
+	a.done = nil
+	return true
+}
