@@ -1,4 +1,5 @@
 # make                  generate, lint, test
+# make tools            what tests use beside Go: grpcurl, ghz, protoc (the one inside aguada), into .tools/
 # make test             all tests; those that need more than Go say loudly when they are skipped
 # make bench            every layer side by side, in two minutes
 # make mutate           take one defence away after the other: its attack has to succeed
@@ -10,9 +11,14 @@ MODULES := . examples/orders bench browsertests
 LINT    := $(GO) tool -modfile=$(CURDIR)/tools.mod golangci-lint
 
 # Tests that measure memory skip themselves under the race detector: again without.
-MEASURED := ./auth/basic ./auth/lockout ./limit
+MEASURED := ./auth/basic ./auth/lockout ./limit ./transport
 
-.PHONY: all generate lint test bench bench-transport fuzz mutate tidy
+# Foreign clients, each of one version; they stay out of every go.mod.
+TOOLS := $(CURDIR)/.tools
+FOREIGN := github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.4 github.com/bojand/ghz/cmd/ghz@v0.121.0
+export PATH := $(TOOLS):$(PATH)
+
+.PHONY: all generate lint test tools bench bench-transport fuzz mutate tidy
 
 all: generate lint test
 
@@ -20,6 +26,10 @@ generate:
 	$(GO) run ./cmd/aguada gen ./examples/orders
 	$(GO) run ./cmd/aguada gen ./bench
 	$(GO) test ./config -run Document -update
+
+tools:
+	@for p in $(FOREIGN); do echo $$p && GOBIN=$(TOOLS) GOFLAGS= $(GO) install $$p || exit 1; done
+	$(GO) build -buildvcs=false -o $(TOOLS)/protoc ./cmd/aguada
 
 lint:
 	@for m in $(MODULES); do (cd $$m && $(GO) vet ./... && $(LINT) run --config $(CURDIR)/.golangci.yml ./...) || exit 1; done

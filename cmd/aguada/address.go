@@ -60,18 +60,21 @@ func newAddress(ctx context.Context, flag string, secure bool, lookup func(strin
 	return a, nil
 }
 
-// defaultAdmin is where a service opens its private port under run, if that one
-// is free.
-const defaultAdmin = "127.0.0.1:8082"
+// Where a service opens its private port and its gRPC listener under run, if they
+// are free.
+const (
+	defaultAdmin = "127.0.0.1:8082"
+	defaultGRPC  = "127.0.0.1:8081"
+)
 
-// newAdmin settles the address of the private port: ADMIN_ADDR, else the
-// default, else, where another service has that, any free port.
-func newAdmin(ctx context.Context, lookup func(string) string) (string, error) {
-	if v := lookup("ADMIN_ADDR"); v != "" {
+// beside settles the address of a further listener: that of its variable, else
+// the default, else, where another service has that, any free port.
+func beside(ctx context.Context, lookup func(string) string, variable, usual string) (string, error) {
+	if v := lookup(variable); v != "" {
 		return v, nil
 	}
-	if (address{listen: defaultAdmin}).check(ctx) == nil {
-		return defaultAdmin, nil
+	if (address{listen: usual}).check(ctx) == nil {
+		return usual, nil
 	}
 	port, err := freePort(ctx, "127.0.0.1")
 	if err != nil {

@@ -23,7 +23,12 @@ func newGen(out *terminal.Output, stdout io.Writer) *cobra.Command {
 the design package, which is DIR/design unless --design names another. It prints
 the files written, one a line. It is the same as running, in DIR:
 
-  go tool goa gen DESIGN-IMPORT-PATH`,
+  go tool goa gen DESIGN-IMPORT-PATH
+
+For a design with gRPC, Goa runs protoc with two plugins. They need not be
+installed: protoc is part of aguada, so that generated code is the same on every
+machine, and the plugins are built once and kept in the user's cache folder. A
+design that wants another protoc names it: Meta("protoc:cmd", "/usr/bin/protoc").`,
 		Example: `  aguada gen ./examples/orders
   aguada gen --design example.com/shop/api/design --json`,
 		Args: dirArgument,
@@ -40,16 +45,10 @@ the files written, one a line. It is the same as running, in DIR:
 				}
 			}
 			start := time.Now()
-			done := out.Progress("generating from "+p.DesignPath, firstBuild)
-			generated, err := p.Generate(ctx, output)
-			done(err)
+			files, err := generate(ctx, out, p, "generating from "+p.DesignPath, output)
 			if err != nil {
 				return err
 			}
-			for _, message := range generated.Messages {
-				out.Println(message)
-			}
-			files := generated.Files
 			if asJSON {
 				return writeJSON(stdout, struct {
 					Design  string   `json:"design"`

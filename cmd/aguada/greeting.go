@@ -25,6 +25,9 @@ func (s *session) greet(took time.Duration) error {
 	line("service", s.out.Bold(s.address.base))
 	line("live", s.address.url("/livez"))
 	line("ready", s.address.url("/readyz"))
+	if s.kit.UsesGRPC() {
+		line("grpc", s.grpc)
+	}
 	line("operate", "http://"+s.admin+"/")
 	if s.address.authority != nil {
 		line("authority", s.address.authority.AuthorityFile+"   (for clients to trust; it signs for localhost alone)")

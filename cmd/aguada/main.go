@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/aguada-dev/aguada/cmd/aguada/internal/project"
+	"github.com/aguada-dev/aguada/cmd/aguada/internal/protoc"
 	"github.com/aguada-dev/aguada/cmd/aguada/internal/terminal"
 )
 
@@ -28,6 +29,9 @@ const (
 )
 
 func main() {
+	if calledAsProtoc(os.Args[0]) {
+		os.Exit(protoc.Main(context.Background(), os.Args[1:], os.Stdout, os.Stderr))
+	}
 	os.Exit(execute(context.Background(), os.Args[1:], os.Stdout, os.Stderr))
 }
 

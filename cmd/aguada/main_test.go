@@ -18,6 +18,9 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	if calledAsProtoc(os.Args[0]) {
+		main()
+	}
 	testscript.Main(m, map[string]func(){
 		"aguada":           main,
 		"generatorversion": func() { fmt.Println(generatorVersion) },
@@ -53,6 +56,7 @@ func TestScripts(t *testing.T) {
 			"paste":   paste,
 			"mode":    mode,
 			"replace": replace,
+			"require": require,
 		},
 		UpdateScripts: os.Getenv("UPDATE_SCRIPTS") != "",
 	})

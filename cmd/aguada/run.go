@@ -78,6 +78,7 @@ type runner struct {
 	project *project.Project
 	address address
 	admin   string // the address of the private port
+	grpc    string // the address of the gRPC listener, where there is one
 	built   string // snapshot of the sources that were last built, or tried
 }
 
@@ -95,7 +96,10 @@ func (r *runner) run(ctx context.Context) (err error) {
 	if err := r.address.check(ctx); err != nil {
 		return err
 	}
-	if r.admin, err = newAdmin(ctx, r.lookup); err != nil {
+	if r.admin, err = beside(ctx, r.lookup, "ADMIN_ADDR", defaultAdmin); err != nil {
+		return err
+	}
+	if r.grpc, err = beside(ctx, r.lookup, "GRPC_ADDR", defaultGRPC); err != nil {
 		return err
 	}
 	if r.project, err = project.Find(ctx, r.dir, r.cfg); err != nil {
@@ -134,14 +138,8 @@ func (r *runner) prepare(ctx context.Context) error {
 			return err
 		}
 		r.built = before
-		done := r.out.Progress("generating ("+reason+")", firstBuild)
-		generated, err := p.Generate(ctx, "")
-		done(err)
-		if err != nil {
+		if _, err := generate(ctx, r.out, p, "generating ("+reason+")", ""); err != nil {
 			return err
-		}
-		for _, message := range generated.Messages {
-			r.out.Println(message)
 		}
 	}
 	if r.built, err = p.Snapshot(); err != nil {

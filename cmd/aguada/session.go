@@ -105,7 +105,7 @@ func (s *session) start(ctx context.Context) error {
 		defaults["LOG_FORMAT"] = "terminal"
 	}
 	// Settled already: the flag before the variable, and port 0 made real.
-	own = append(own, "HTTP_ADDR="+s.address.listen, "ADMIN_ADDR="+s.admin)
+	own = append(own, "HTTP_ADDR="+s.address.listen, "ADMIN_ADDR="+s.admin, "GRPC_ADDR="+s.grpc)
 	certificate, err := s.certificate()
 	if err != nil {
 		return err

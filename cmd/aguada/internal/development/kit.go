@@ -57,6 +57,7 @@ type secrets struct {
 	Record       *apikey.Record `json:"api_key_record,omitempty"`
 	Pepper       string         `json:"api_keys_pepper,omitempty"`
 	ClientSecret string         `json:"client_secret,omitempty"`
+	Idempotency  string         `json:"idempotency_secret,omitempty"`
 }
 
 const note = "Made by aguada run for development on this machine only. Delete this file to get new ones."
@@ -92,6 +93,7 @@ func Open(dir, name string, c *policy.Contract, lookup func(string) string) (*Ki
 		{k.MakesUser(), k.openUser},
 		{k.MakesAPIKey(), k.openAPIKey},
 		{k.MakesTokens(), k.openIssuer},
+		{k.makesSecret(), k.openSecret},
 	} {
 		if !part.needed {
 			continue
@@ -134,6 +136,37 @@ func NeedsIssuer(c *policy.Contract, lookup func(string) string) bool {
 		!k.ownFile("AUTH_ISSUER", "AUTH_JWKS_FILE", "AUTH_JWKS_URL", "AUTH_INTROSPECTION_URL")
 }
 
+// UsesGRPC reports whether a method of the contract is called over gRPC.
+func (k *Kit) UsesGRPC() bool { return k.any(func(m *policy.Method) bool { return m.GRPC != nil }) }
+
+// makesSecret reports whether stored answers are sealed with the kit's secret.
+func (k *Kit) makesSecret() bool {
+	return k.any(func(m *policy.Method) bool { return m.Idempotency != nil }) && !k.ownFile("IDEMPOTENCY_SECRET", "IDEMPOTENCY_SECRET_FILE")
+}
+
+func (k *Kit) any(f func(*policy.Method) bool) bool {
+	for i := range k.contract.Services {
+		methods := k.contract.Services[i].Methods
+		for j := range methods {
+			if f(&methods[j]) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// openSecret makes sure that there is a secret for stored answers.
+func (k *Kit) openSecret() (err error) {
+	if k.secrets.Idempotency != "" {
+		return nil
+	}
+	if k.secrets.Idempotency, err = random(32); err != nil {
+		return err
+	}
+	return k.save()
+}
+
 // User returns the development user and its password, empty unless MakesUser.
 func (k *Kit) User() (name, password string) {
 	if !k.MakesUser() {
@@ -174,6 +207,12 @@ func (k *Kit) Environment() map[string]string {
 	if k.MakesAPIKey() {
 		env["AUTH_API_KEYS_FILE"] = k.file(apiKeysFile)
 		env["AUTH_API_KEYS_PEPPER"] = k.secrets.Pepper
+	}
+	if k.makesSecret() {
+		env["IDEMPOTENCY_SECRET"] = k.secrets.Idempotency
+	}
+	if k.UsesGRPC() {
+		env["GRPC_REFLECTION"] = "true"
 	}
 	if k.MakesTokens() {
 		env["AUTH_ISSUER"] = k.url

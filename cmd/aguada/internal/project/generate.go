@@ -10,6 +10,7 @@ import (
 	"path"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -46,7 +47,7 @@ func (p *Project) Stale(version string, hash Hash) (reason string, err error) {
 	if sum != c.Source.SHA256 {
 		return "the design has changed", nil
 	}
-	return "", nil
+	return p.incomplete(c)
 }
 
 // scratch is a folder that goa makes in the project's folder while it runs.
@@ -65,8 +66,9 @@ type Generated struct {
 }
 
 // Generate runs the module's own goa on the design, with gen/ below output
-// (the project's folder if empty). Goa's errors are a *ToolError.
-func (p *Project) Generate(ctx context.Context, output string) (Generated, error) {
+// (the project's folder if empty). The folder programs is put in front of PATH
+// for that run (none if empty). Goa's errors are a *ToolError.
+func (p *Project) Generate(ctx context.Context, output, programs string) (Generated, error) {
 	if err := p.hasGoa(ctx); err != nil {
 		return Generated{}, err
 	}
@@ -79,8 +81,12 @@ func (p *Project) Generate(ctx context.Context, output string) (Generated, error
 		}
 		args = append(args, "-o", filepath.ToSlash(rel))
 	}
+	var env []string
+	if programs != "" {
+		env = append(env, "PATH="+programs+string(filepath.ListSeparator)+os.Getenv("PATH"))
+	}
 	before := p.scratchDirs()
-	out, err := p.goCommand(ctx, args...)
+	out, err := p.goCommandWith(ctx, env, args...)
 	if err != nil {
 		// An interrupted goa leaves its folder behind.
 		for dir := range p.scratchDirs() {
@@ -96,11 +102,24 @@ func (p *Project) Generate(ctx context.Context, output string) (Generated, error
 		line = strings.TrimRight(line, "\r\n")
 		if info, err := os.Stat(filepath.Join(p.Dir, line)); err == nil && info.Mode().IsRegular() {
 			g.Files = append(g.Files, filepath.ToSlash(line))
+			g.Files = append(g.Files, p.compiled(line)...)
 		} else if line != "" {
 			g.Messages = append(g.Messages, line)
 		}
 	}
 	return g, nil
+}
+
+// compiled returns the files that protoc wrote for a .proto file.
+func (p *Project) compiled(file string) []string {
+	base, ok := strings.CutSuffix(filepath.ToSlash(file), ".proto")
+	if !ok {
+		return nil
+	}
+	return slices.DeleteFunc([]string{base + ".pb.go", base + "_grpc.pb.go"}, func(name string) bool {
+		_, err := os.Stat(filepath.Join(p.Dir, filepath.FromSlash(name)))
+		return err != nil
+	})
 }
 
 func (p *Project) scratchDirs() map[string]bool {

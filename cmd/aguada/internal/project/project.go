@@ -5,7 +5,7 @@
 //	...
 //	reason, err := p.Stale(version)
 //	if reason != "" {
-//		_, err = p.Generate(ctx)
+//		_, err = p.Generate(ctx, "", "")
 //	}
 //	err = p.Build(ctx, p.Binary())
 //
@@ -205,10 +205,15 @@ func (e *ToolError) Unwrap() error { return e.Err }
 // wrote to its standard output. When ctx ends, it is interrupted, with
 // everything that it started.
 func (p *Project) goCommand(ctx context.Context, args ...string) ([]byte, error) {
+	return p.goCommandWith(ctx, nil, args...)
+}
+
+// goCommandWith is goCommand with more variables in the environment.
+func (p *Project) goCommandWith(ctx context.Context, env []string, args ...string) ([]byte, error) {
 	cmd := exec.CommandContext(ctx, "go", args...)
 	cmd.Dir = p.Dir
 	// PWD keeps the go command from resolving the folder in another way.
-	cmd.Env = append(os.Environ(), "PWD="+p.Dir)
+	cmd.Env = append(append(os.Environ(), "PWD="+p.Dir), env...)
 	process.Isolate(cmd)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
