@@ -47,7 +47,7 @@ func face(t *testing.T, cfg Config) http.Handler {
 	genorderssvr.Mount(mux, genorderssvr.New(genorders.NewEndpoints(struct {
 		genorders.Service
 		anyone
-	}{newOrders(t, db, cfg), anyone{}}), mux, dec, enc, nil, nil))
+	}{newOrders(t, db, cfg), anyone{}}), mux, dec, enc, nil, nil, nil, nil))
 	genuserssvr.Mount(mux, genuserssvr.New(genusers.NewEndpoints(struct {
 		genusers.Service
 		anyone

@@ -43,20 +43,22 @@ var _ genorders.Service = (*Orders)(nil)
 // caller's token has the scope api:admin, which reaches everybody's orders.
 // Subjects are told apart by name alone: the service trusts one issuer.
 type Orders struct {
-	db  *store.Store
-	cfg Config
-	own *instruments
+	db    *store.Store
+	feed  *Feed
+	cfg   Config
+	own   *instruments
+	quiet time.Duration // after which a stream tells that it is alive
 }
 
-// NewOrders returns the service orders on an open store. The meter gets the
-// shop's own figures, orders_total and order_latency_seconds; nil means that
-// nobody wants them.
-func NewOrders(db *store.Store, cfg Config, meter metric.Meter) (*Orders, error) {
+// NewOrders returns the service orders on an open store and its feed. The meter
+// gets the shop's own figures, orders_total and order_latency_seconds; nil means
+// that nobody wants them.
+func NewOrders(db *store.Store, feed *Feed, cfg Config, meter metric.Meter) (*Orders, error) {
 	own, err := newInstruments(meter)
 	if err != nil {
 		return nil, err
 	}
-	return &Orders{db: db, cfg: cfg, own: own}, nil
+	return &Orders{db: db, feed: feed, cfg: cfg, own: own, quiet: quiet}, nil
 }
 
 // Create places an order. Nothing of the card but its last four digits is kept;

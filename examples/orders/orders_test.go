@@ -429,11 +429,20 @@ func both(t *testing.T, test func(t *testing.T, db *store.Store)) {
 // newOrders returns the service orders without anybody who measures it.
 func newOrders(tb testing.TB, db *store.Store, cfg Config) *Orders {
 	tb.Helper()
-	s, err := NewOrders(db, cfg, nil)
+	s, err := NewOrders(db, feedOf(tb, db), cfg, nil)
 	if err != nil {
 		tb.Fatal(err)
 	}
 	return s
+}
+
+// feedOf returns the feed of a store, which is quick.
+func feedOf(tb testing.TB, db *store.Store) *Feed {
+	tb.Helper()
+	f := NewFeed(db)
+	f.every = time.Millisecond
+	tb.Cleanup(func() { _ = f.Close() })
+	return f
 }
 
 func database(tb testing.TB) *store.Store {

@@ -19,7 +19,7 @@ import (
 func TestFigures(t *testing.T) {
 	reader := sdkmetric.NewManualReader()
 	db := database(t)
-	s, err := NewOrders(db, Config{}, sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader)).Meter("shop"))
+	s, err := NewOrders(db, feedOf(t, db), Config{}, sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader)).Meter("shop"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -50,10 +50,10 @@ func (s *Users) Admin(ctx context.Context, p *genusers.AdminPayload) (*genusers.
 	return res, nil
 }
 
-// Public tells what anybody may know. It reads nothing, so that it costs
+// About tells what anybody may know. It reads nothing, so that it costs
 // nothing to be asked by everybody.
-func (s *Users) Public(context.Context) (*genusers.PublicResult, error) {
-	return &genusers.PublicResult{Shop: "Shop", Currencies: slices.Clone(currencies)}, nil
+func (s *Users) About(context.Context) (*genusers.AboutResult, error) {
+	return &genusers.AboutResult{Shop: "Shop", Currencies: slices.Clone(currencies)}, nil
 }
 
 func (s *Users) page(ctx context.Context, after *string, limit *int) ([]store.User, error) {

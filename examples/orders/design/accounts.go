@@ -14,12 +14,12 @@ var _ = Service("accounts", func() {
 	Method("me", func() {
 		Description("Tell who the caller is.")
 		Payload(func() {
-			Username("username", String, "The account's name.")
-			Password("password", String, "The account's password.")
+			UsernameField(14, "username", String, "The account's name.")
+			PasswordField(15, "password", String, "The account's password.")
 			Required("username", "password")
 		})
 		Result(func() {
-			Attribute("username", String, "The account's name, as authenticated.", func() {
+			Field(1, "username", String, "The account's name, as authenticated.", func() {
 				Example("alice")
 			})
 			Required("username")
@@ -27,6 +27,9 @@ var _ = Service("accounts", func() {
 		HTTP(func() {
 			GET("/me")
 			Response(StatusOK)
+		})
+		GRPC(func() {
+			Response(CodeOK)
 		})
 	})
 })

@@ -1,5 +1,10 @@
-// Package design is the contract of a small shop: the HTTP interface in Goa's
-// language, and beside it what holds in production.
+// Package design is the contract of a small shop: the HTTP and gRPC interfaces
+// in Goa's language, and beside it what holds in production.
+//
+// The number of a Field is its number in gRPC's messages. It is as much a part
+// of the interface as its name: it never changes, and is never used again.
+// Those of credentials are in no message, since gRPC sends them as metadata, as
+// HTTP does in headers.
 //
 // Four services show the four ways to authenticate: orders takes JWTs, users
 // API keys, accounts the API's own HTTP Basic, and reports OAuth2. One file
@@ -20,6 +25,7 @@ var _ = API("shop", func() {
 		Services("orders", "users", "accounts", "reports")
 		Host("local", func() {
 			URI("http://127.0.0.1:8080")
+			URI("grpc://127.0.0.1:8081")
 		})
 	})
 	// Whatever says nothing of its own asks for a user name and a password.

@@ -18,12 +18,18 @@ var _ = Service("orders", func() {
 		Path("/orders")
 		Response("forbidden", StatusForbidden)
 	})
+	GRPC(func() {
+		Response("forbidden", CodePermissionDenied)
+	})
 
 	Method("create", func() {
 		Description("Place an order.")
 		Security(JWTAuth, func() {
 			Scope("api:write")
 		})
+		// A client that got no answer asks again under the same key: one order.
+		IdempotencyKey("Idempotency-Key", KeepFor("24h"), WaitFor("2s"))
+		ShedPriority("high")
 		MaxInFlight(200)
 		// Both count: the address holds back who has many accounts.
 		RateLimit(2000, "1s", PerPrincipal, Burst(4000))
@@ -38,6 +44,10 @@ var _ = Service("orders", func() {
 			Response(StatusCreated)
 			Response("bad_request", StatusBadRequest)
 		})
+		GRPC(func() {
+			Response(CodeOK)
+			Response("bad_request", CodeInvalidArgument)
+		})
 	})
 
 	Method("get", func() {
@@ -50,6 +60,10 @@ var _ = Service("orders", func() {
 			Response(StatusOK)
 			Response("not_found", StatusNotFound)
 		})
+		GRPC(func() {
+			Response(CodeOK)
+			Response("not_found", CodeNotFound)
+		})
 	})
 
 	Method("list", func() {
@@ -57,13 +71,13 @@ var _ = Service("orders", func() {
 			"each order that existed when the first page was read is on exactly one page.")
 		Error("bad_request", ErrorResult, "The cursor is not one that was given out for this list.")
 		Payload(func() {
-			Token("token", String, "A JWT.")
-			Attribute("limit", Int, "The most orders to answer with; the server decides where it is absent.", func() {
+			TokenField(15, "token", String, "A JWT.")
+			Field(1, "limit", Int, "The most orders to answer with; the server decides where it is absent.", func() {
 				Minimum(1)
 				Maximum(100)
 				Example(20)
 			})
-			Attribute("cursor", String, "The next_cursor of the page before; absent for the first page.", func() {
+			Field(2, "cursor", String, "The next_cursor of the page before; absent for the first page.", func() {
 				MinLength(1)
 				MaxLength(128)
 				Meta("openapi:example", "false")
@@ -77,6 +91,10 @@ var _ = Service("orders", func() {
 			Param("cursor")
 			Response(StatusOK)
 			Response("bad_request", StatusBadRequest)
+		})
+		GRPC(func() {
+			Response(CodeOK)
+			Response("bad_request", CodeInvalidArgument)
 		})
 	})
 
@@ -96,23 +114,78 @@ var _ = Service("orders", func() {
 			Response("not_found", StatusNotFound)
 			Response("conflict", StatusConflict)
 		})
+		GRPC(func() {
+			Response(CodeOK)
+			Response("not_found", CodeNotFound)
+			Response("conflict", CodeFailedPrecondition)
+		})
+	})
+
+	Method("watch_orders", func() {
+		Description("Follow what becomes of the caller's orders, from now on or from an event on. The stream begins " +
+			"with an event alive, and has one whenever nothing else happened for a while.")
+		lasting()
+		Payload(Watch)
+		StreamingResult(OrderEvent)
+		HTTP(func() {
+			GET("/events")
+			Header("since:Last-Event-ID")
+			ServerSentEvents(func() {
+				SSEEventID("id")
+				SSEEventType("kind")
+			})
+			Response(StatusOK)
+			Response("gone", StatusGone)
+			Response("slow", StatusServiceUnavailable)
+		})
+		GRPC(func() {
+			Response(CodeOK)
+			Response("gone", CodeOutOfRange)
+			Response("slow", CodeAborted)
+		})
+	})
+
+	Method("live", func() {
+		Description("Follow what becomes of the caller's orders, and say meanwhile which events are of interest. " +
+			"Each filter is answered, and holds for the events after its answer.")
+		lasting()
+		MaxBody("4KiB")
+		MessageRate(10, "1s", Burst(20))
+		Payload(Watch)
+		StreamingPayload(LiveFilter)
+		StreamingResult(LiveUpdate)
+		HTTP(func() {
+			GET("/live")
+			Param("since")
+			Response(StatusOK)
+			Response("gone", StatusGone)
+			Response("slow", StatusServiceUnavailable)
+		})
+		GRPC(func() {
+			Metadata(func() {
+				Attribute("since")
+			})
+			Response(CodeOK)
+			Response("gone", CodeOutOfRange)
+			Response("slow", CodeAborted)
+		})
 	})
 })
 
 // CreateOrder is what a caller sends to place an order.
 var CreateOrder = Type("CreateOrder", func() {
-	Token("token", String, "A JWT.")
-	Attribute("customer_id", String, "Who the order is for, by the caller's own reference.", func() {
+	TokenField(15, "token", String, "A JWT.")
+	Field(1, "customer_id", String, "Who the order is for, by the caller's own reference.", func() {
 		Pattern(reference)
 		MinLength(1)
 		MaxLength(64)
 		Example("cust_1042")
 	})
-	Attribute("currency", String, "ISO 4217 code of all the order's prices.", func() {
+	Field(2, "currency", String, "ISO 4217 code of all the order's prices.", func() {
 		Enum(currencies...)
 		Example("EUR")
 	})
-	Attribute("items", ArrayOf(OrderItem), "What is ordered.", func() {
+	Field(3, "items", ArrayOf(OrderItem), "What is ordered.", func() {
 		MinLength(1)
 		MaxLength(50)
 		Example([]map[string]any{
@@ -120,12 +193,12 @@ var CreateOrder = Type("CreateOrder", func() {
 			{"sku": "POT-CAST-IRON", "quantity": 1, "unit_price_cents": 4900},
 		})
 	})
-	Attribute("note", String, "What the customer wants to tell the shop.", func() {
+	Field(4, "note", String, "What the customer wants to tell the shop.", func() {
 		MaxLength(500)
 		Example("Please ring twice.")
 	})
-	Attribute("shipping_address", Address, "Where the order goes; absent when it is collected.")
-	Attribute("card", String, "Number of the payment card, digits only; absent when paid on invoice. "+
+	Field(5, "shipping_address", Address, "Where the order goes; absent when it is collected.")
+	Field(6, "card", String, "Number of the payment card, digits only; absent when paid on invoice. "+
 		"Only the last four digits are kept.", func() {
 		Pattern(`^[0-9]{12,19}$`)
 		Example("4242424242424242")
@@ -136,18 +209,18 @@ var CreateOrder = Type("CreateOrder", func() {
 
 // OrderItem is one line of an order.
 var OrderItem = Type("OrderItem", func() {
-	Attribute("sku", String, "Article number.", func() {
+	Field(1, "sku", String, "Article number.", func() {
 		Pattern(reference)
 		MinLength(1)
 		MaxLength(64)
 		Example("TEA-ASSAM-250")
 	})
-	Attribute("quantity", Int, "How many.", func() {
+	Field(2, "quantity", Int, "How many.", func() {
 		Minimum(1)
 		Maximum(10_000)
 		Example(2)
 	})
-	Attribute("unit_price_cents", Int64, "Price of one, in the currency's minor unit.", func() {
+	Field(3, "unit_price_cents", Int64, "Price of one, in the currency's minor unit.", func() {
 		Minimum(0)
 		Maximum(1_000_000_000)
 		Example(1250)
@@ -157,23 +230,23 @@ var OrderItem = Type("OrderItem", func() {
 
 // Address is a postal address.
 var Address = Type("Address", func() {
-	Attribute("name", String, "Who receives it.", func() {
+	Field(1, "name", String, "Who receives it.", func() {
 		line(100)
 		Example("Ada Lovelace")
 	})
-	Attribute("street", String, "Street and number.", func() {
+	Field(2, "street", String, "Street and number.", func() {
 		line(200)
 		Example("12 Crown Street")
 	})
-	Attribute("city", String, "City or town.", func() {
+	Field(3, "city", String, "City or town.", func() {
 		line(100)
 		Example("London")
 	})
-	Attribute("postal_code", String, "Postal code, where the country has them.", func() {
+	Field(4, "postal_code", String, "Postal code, where the country has them.", func() {
 		line(16)
 		Example("SW1Y 4JH")
 	})
-	Attribute("country", String, "ISO 3166-1 alpha-2 code.", func() {
+	Field(5, "country", String, "ISO 3166-1 alpha-2 code.", func() {
 		Pattern(`^[A-Z]{2}$`)
 		Example("GB")
 	})
@@ -189,8 +262,8 @@ func line(max int) {
 
 // OrderRef names one order.
 var OrderRef = Type("OrderRef", func() {
-	Token("token", String, "A JWT.")
-	Attribute("id", String, "The order's identifier.", func() {
+	TokenField(15, "token", String, "A JWT.")
+	Field(1, "id", String, "The order's identifier.", func() {
 		Pattern(orderID)
 		Example(exampleID)
 	})
@@ -199,30 +272,30 @@ var OrderRef = Type("OrderRef", func() {
 
 // OrderSummary is an order in a list.
 var OrderSummary = Type("OrderSummary", func() {
-	Attribute("id", String, "The order's identifier: random, so that it says nothing and cannot be guessed.", func() {
+	Field(1, "id", String, "The order's identifier: random, so that it says nothing and cannot be guessed.", func() {
 		Pattern(orderID)
 		Example(exampleID)
 	})
-	Attribute("customer_id", String, "Who the order is for.", func() {
+	Field(2, "customer_id", String, "Who the order is for.", func() {
 		Example("cust_1042")
 	})
-	Attribute("created_by", String, "The subject that placed the order.", func() {
+	Field(3, "created_by", String, "The subject that placed the order.", func() {
 		Example("alice")
 	})
-	Attribute("status", String, "How far the order has come. A placed order ships by itself, "+
+	Field(4, "status", String, "How far the order has come. A placed order ships by itself, "+
 		"and can be cancelled until then.", func() {
 		Enum("placed", "shipped", "cancelled")
 		Example("placed")
 	})
-	Attribute("currency", String, "ISO 4217 code of the prices.", func() {
+	Field(5, "currency", String, "ISO 4217 code of the prices.", func() {
 		Enum(currencies...)
 		Example("EUR")
 	})
-	Attribute("total_cents", Int64, "Sum of all lines, in the currency's minor unit.", func() {
+	Field(6, "total_cents", Int64, "Sum of all lines, in the currency's minor unit.", func() {
 		Minimum(0)
 		Example(7400)
 	})
-	Attribute("placed_at", String, "When the order was placed (RFC 3339, UTC).", func() {
+	Field(7, "placed_at", String, "When the order was placed (RFC 3339, UTC).", func() {
 		Format(FormatDateTime)
 		Example("2026-11-22T18:23:07Z")
 	})
@@ -232,20 +305,20 @@ var OrderSummary = Type("OrderSummary", func() {
 // Order is all that the shop tells of an order.
 var Order = Type("Order", func() {
 	Extend(OrderSummary)
-	Attribute("items", ArrayOf(OrderItem), "What is ordered.")
-	Attribute("note", String, "What the customer told the shop.", func() {
+	Field(8, "items", ArrayOf(OrderItem), "What is ordered.")
+	Field(9, "note", String, "What the customer told the shop.", func() {
 		Example("Please ring twice.")
 	})
-	Attribute("shipping_address", Address, "Where the order goes; absent when it is collected.")
-	Attribute("card_last4", String, "The card's last four digits; absent when paid on invoice.", func() {
+	Field(10, "shipping_address", Address, "Where the order goes; absent when it is collected.")
+	Field(11, "card_last4", String, "The card's last four digits; absent when paid on invoice.", func() {
 		Pattern(`^[0-9]{4}$`)
 		Example("4242")
 	})
-	Attribute("ships_at", String, "When the order ships, unless it is cancelled before (RFC 3339, UTC).", func() {
+	Field(12, "ships_at", String, "When the order ships, unless it is cancelled before (RFC 3339, UTC).", func() {
 		Format(FormatDateTime)
 		Example("2026-11-22T18:53:07Z")
 	})
-	Attribute("cancelled_at", String, "When the order was cancelled (RFC 3339, UTC); absent when it was not.", func() {
+	Field(13, "cancelled_at", String, "When the order was cancelled (RFC 3339, UTC); absent when it was not.", func() {
 		Format(FormatDateTime)
 		Meta("openapi:example", "false")
 	})
@@ -254,8 +327,8 @@ var Order = Type("Order", func() {
 
 // OrderPage is a part of a list of orders.
 var OrderPage = Type("OrderPage", func() {
-	Attribute("orders", ArrayOf(OrderSummary), "The orders of this page, newest first.")
-	Attribute("next_cursor", String, "What to send as cursor for the next page; absent on the last.", func() {
+	Field(1, "orders", ArrayOf(OrderSummary), "The orders of this page, newest first.")
+	Field(2, "next_cursor", String, "What to send as cursor for the next page; absent on the last.", func() {
 		Meta("openapi:example", "false")
 	})
 	Required("orders")

@@ -16,31 +16,36 @@ var _ = Service("reports", func() {
 		Path("/reports")
 		Response("bad_request", StatusBadRequest)
 	})
+	GRPC(func() {
+		Response("bad_request", CodeInvalidArgument)
+	})
 
 	Method("sales", func() {
 		Description("Add up what was sold, by day (UTC) and currency. Cancelled orders do not count.")
+		// Nobody waits for it at a counter: it goes first when the shop is busy.
+		ShedPriority("low")
 		Payload(func() {
-			AccessToken("token", String, "An OAuth2 access token.")
-			Attribute("from", String, "First day; 30 days before the last where absent.", func() {
+			AccessTokenField(15, "token", String, "An OAuth2 access token.")
+			Field(1, "from", String, "First day; 30 days before the last where absent.", func() {
 				Format(FormatDate)
 				Example("2026-11-01")
 			})
-			Attribute("to", String, "Last day, at most 366 days after the first; today where absent.", func() {
+			Field(2, "to", String, "Last day, at most 366 days after the first; today where absent.", func() {
 				Format(FormatDate)
 				Example("2026-11-30")
 			})
 			Required("token")
 		})
 		Result(func() {
-			Attribute("from", String, "First day of the report.", func() {
+			Field(1, "from", String, "First day of the report.", func() {
 				Format(FormatDate)
 				Example("2026-11-01")
 			})
-			Attribute("to", String, "Last day of the report.", func() {
+			Field(2, "to", String, "Last day of the report.", func() {
 				Format(FormatDate)
 				Example("2026-11-30")
 			})
-			Attribute("sales", ArrayOf(DailySales), "One entry for each day and currency with an order, by day, then currency.")
+			Field(3, "sales", ArrayOf(DailySales), "One entry for each day and currency with an order, by day, then currency.")
 			Required("from", "to", "sales")
 		})
 		HTTP(func() {
@@ -49,23 +54,26 @@ var _ = Service("reports", func() {
 			Param("to")
 			Response(StatusOK)
 		})
+		GRPC(func() {
+			Response(CodeOK)
+		})
 	})
 })
 
 // DailySales is what was sold in one currency on one day.
 var DailySales = Type("DailySales", func() {
-	Attribute("day", String, "The day (UTC).", func() {
+	Field(1, "day", String, "The day (UTC).", func() {
 		Format(FormatDate)
 		Example("2026-11-22")
 	})
-	Attribute("currency", String, "ISO 4217 code.", func() {
+	Field(2, "currency", String, "ISO 4217 code.", func() {
 		Enum(currencies...)
 		Example("EUR")
 	})
-	Attribute("orders", Int64, "How many orders were placed.", func() {
+	Field(3, "orders", Int64, "How many orders were placed.", func() {
 		Example(3)
 	})
-	Attribute("total_cents", Int64, "Sum of their totals, in the currency's minor unit.", func() {
+	Field(4, "total_cents", Int64, "Sum of their totals, in the currency's minor unit.", func() {
 		Example(22200)
 	})
 	Required("day", "currency", "orders", "total_cents")

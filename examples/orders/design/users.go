@@ -17,12 +17,12 @@ var _ = Service("users", func() {
 		Description("List the users by name.")
 		RateLimit(5000, "1s", PerCredential, Burst(10000))
 		Payload(func() {
-			APIKey("api_key", "key", String, "An API key.")
+			APIKeyField(15, "api_key", "key", String, "An API key.")
 			userPage()
 			Required("key")
 		})
 		Result(func() {
-			Attribute("users", ArrayOf(User), "The users of this page, by name.")
+			Field(1, "users", ArrayOf(User), "The users of this page, by name.")
 			Required("users")
 		})
 		HTTP(func() {
@@ -32,22 +32,29 @@ var _ = Service("users", func() {
 			Param("after")
 			Response(StatusOK)
 		})
+		GRPC(func() {
+			Metadata(func() {
+				Attribute("key:x-api-key")
+			})
+			Response(CodeOK)
+		})
 	})
 
 	Method("admin", func() {
 		Description("List the users by name, with what became of their orders.")
 		// It reads all orders.
 		RateLimit(100, "1s", PerPrincipal)
+		ShedPriority("low")
 		Security(JWTAuth, func() {
 			Scope("api:admin")
 		})
 		Payload(func() {
-			Token("token", String, "A JWT.")
+			TokenField(15, "token", String, "A JWT.")
 			userPage()
 			Required("token")
 		})
 		Result(func() {
-			Attribute("users", ArrayOf(UserRecord), "The users of this page, by name.")
+			Field(1, "users", ArrayOf(UserRecord), "The users of this page, by name.")
 			Required("users")
 		})
 		HTTP(func() {
@@ -56,16 +63,21 @@ var _ = Service("users", func() {
 			Param("after")
 			Response(StatusOK)
 		})
+		GRPC(func() {
+			Response(CodeOK)
+		})
 	})
 
-	Method("public", func() {
+	// It is not called public: gRPC's clients that Goa generates do not compile
+	// with a method of that name, which protocol buffers reserve.
+	Method("about", func() {
 		Description("Tell what anybody may know before they become a user.")
 		NoSecurity()
 		Result(func() {
-			Attribute("shop", String, "Name of the shop.", func() {
+			Field(1, "shop", String, "Name of the shop.", func() {
 				Example("Shop")
 			})
-			Attribute("currencies", ArrayOf(String), "ISO 4217 codes that an order may be in.", func() {
+			Field(2, "currencies", ArrayOf(String), "ISO 4217 codes that an order may be in.", func() {
 				Example([]string{"EUR", "USD"})
 			})
 			Required("shop", "currencies")
@@ -74,17 +86,20 @@ var _ = Service("users", func() {
 			GET("/public")
 			Response(StatusOK)
 		})
+		GRPC(func() {
+			Response(CodeOK)
+		})
 	})
 })
 
 // userPage adds what a caller may say about the page it wants.
 func userPage() {
-	Attribute("limit", Int, "The most users to answer with; the server decides where it is absent.", func() {
+	Field(1, "limit", Int, "The most users to answer with; the server decides where it is absent.", func() {
 		Minimum(1)
 		Maximum(100)
 		Example(20)
 	})
-	Attribute("after", String, "Name of the last user of the page before; absent for the first page.", func() {
+	Field(2, "after", String, "Name of the last user of the page before; absent for the first page.", func() {
 		MinLength(1)
 		MaxLength(256)
 		Example("alice")
@@ -93,13 +108,13 @@ func userPage() {
 
 // User is somebody who has placed an order.
 var User = Type("User", func() {
-	Attribute("name", String, "The subject of the user's tokens.", func() {
+	Field(1, "name", String, "The subject of the user's tokens.", func() {
 		Example("alice")
 	})
-	Attribute("orders", Int64, "How many orders the user has placed.", func() {
+	Field(2, "orders", Int64, "How many orders the user has placed.", func() {
 		Example(3)
 	})
-	Attribute("last_order_at", String, "When the user placed the latest (RFC 3339, UTC).", func() {
+	Field(3, "last_order_at", String, "When the user placed the latest (RFC 3339, UTC).", func() {
 		Format(FormatDateTime)
 		Example("2026-11-22T18:23:07Z")
 	})
@@ -109,10 +124,10 @@ var User = Type("User", func() {
 // UserRecord is what administrators see of a user.
 var UserRecord = Type("UserRecord", func() {
 	Extend(User)
-	Attribute("cancelled", Int64, "How many of the orders were cancelled.", func() {
+	Field(4, "cancelled", Int64, "How many of the orders were cancelled.", func() {
 		Example(1)
 	})
-	Attribute("first_order_at", String, "When the user placed the first (RFC 3339, UTC).", func() {
+	Field(5, "first_order_at", String, "When the user placed the first (RFC 3339, UTC).", func() {
 		Format(FormatDateTime)
 		Example("2026-10-01T09:00:00Z")
 	})

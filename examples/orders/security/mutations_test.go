@@ -99,7 +99,7 @@ const (
 
 var guardMutations = []mutation{
 	several("methods are guarded", "jwt_missing", never(serveFile, "m.secured"),
-		edit{"transport/http.go", "c != nil && c.m.secured && c.principal != nil", "c != nil && c.m.secured"}),
+		edit{"transport/core.go", "c != nil && c.m.secured && c.principal != nil", "c != nil && c.m.secured"}),
 	one("scopes are needed", "jwt_no_scope", never(guardFile, "!outs[a.parts[i].use].p.HasScope(s)")),
 	one("all of an alternative is needed", "alternatives_key_alone", edit{guardFile, "worst = max(worst, o.state)", "if i == 0 {\n\t\t\tworst = max(worst, o.state)\n\t\t}"}),
 	one("one bad credential is enough", "alternatives_bad_login", edit{guardFile, "worst = max(worst, o.state)", "worst = max(worst, o.state)\n\t\tif i > 0 && worst == refused {\n\t\t\tworst = proved\n\t\t}"}),
@@ -161,9 +161,9 @@ var lockoutMutations = []mutation{
 }
 
 var transportMutations = []mutation{
-	one("failures are counted", "key_revoked", edit{"transport/source.go", "c.h.cfg.Telemetry.AuthFailed(e.Scheme, string(e.Reason))", "_ = e.Scheme"}),
+	one("failures are counted", "key_revoked", edit{"transport/source.go", "c.p.cfg.Telemetry.AuthFailed(e.Scheme, string(e.Reason))", "_ = e.Scheme"}),
 	one("failures are audited", "key_revoked", edit{"transport/observe.go", "if c.failed == nil || c.failed.Reason == auth.Missing ||", "if true || c.failed.Reason == auth.Missing ||"}),
-	one("refusals are not cached", "key_revoked", never("transport/errors.go", "r.status == http.StatusUnauthorized || r.status == http.StatusForbidden")),
+	one("refusals are not cached", "key_revoked", noCase("transport/errors.go", "status == http.StatusUnauthorized || status == http.StatusForbidden")),
 	one("request ids are letters and digits", "surface_request_id", edit{"transport/log.go", "len(ids) == 1 && saneID(ids[0]) {", "len(ids) == 1 {"}),
 	one("answers are not sniffed", "surface_sniffing", edit{serveFile, `header["X-Content-Type-Options"] = noSniff`, "_ = noSniff"}),
 	one("verbs are those of the design", "surface_verb", edit{"transport/mux.go", "if r := byVerb(routes, m.verb); r != nil {\n\t\treturn r\n\t}\n\tfor", "if len(routes) > 0 {\n\t\treturn routes[0]\n\t}\n\tfor"}),

@@ -23,14 +23,12 @@ const (
 
 	tokenOnly = `{Schemes: []policy.Use{{Scheme: "jwt", In: "header", Name: "Authorization"}}, Scopes: []string{"api:write"}},
 			},
-			Deadline:    policy.Duration(5 * time.Second),
-			MaxBody:     1048576,
-			MaxInFlight: 200,`
+			GRPC: &policy.GRPC{
+				Method: "orders.Orders/Create",`
 	loginOnly = `{Schemes: []policy.Use{{Scheme: "basic", In: "header", Name: "Authorization"}}},
 			},
-			Deadline:    policy.Duration(5 * time.Second),
-			MaxBody:     1048576,
-			MaxInFlight: 200,`
+			GRPC: &policy.GRPC{
+				Method: "orders.Orders/Create",`
 	contractFile = "examples/orders/gen/production/production.go"
 )
 

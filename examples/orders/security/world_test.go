@@ -92,7 +92,8 @@ func newWorld(t testing.TB) *world {
 	w.introspection = httptest.NewServer(http.HandlerFunc(w.introspect))
 	w.environ = []string{
 		"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "OTEL_TRACES_EXPORTER=none",
-		"HTTP_ADDR=127.0.0.1:0", "ADMIN_ADDR=127.0.0.1:0", "LOG_FORMAT=json", "LOG_LEVEL=debug",
+		"HTTP_ADDR=127.0.0.1:0", "GRPC_ADDR=127.0.0.1:0", "ADMIN_ADDR=127.0.0.1:0", "LOG_FORMAT=json", "LOG_LEVEL=debug",
+		"IDEMPOTENCY_SECRET=" + pepper,
 		"ADMIN_TOKEN_FILE=" + w.file("admin"), "TRUSTED_PROXIES=127.0.0.1/32",
 		"DATABASE_URL=sqlite:" + w.file("shop.db"),
 		"AUTH_USERS_FILE=" + w.file("users"),

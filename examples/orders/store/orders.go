@@ -69,23 +69,22 @@ func (r Reach) valid() Reach {
 func keeps(text string) bool { return utf8.ValidString(text) && strings.IndexByte(text, 0) < 0 }
 
 // Insert stores a new order. The errors are ErrText, and ErrExists for an
-// identifier that is taken.
+// identifier that is taken. The order of a call with an idempotency key is stored
+// together with the call's reply, and cannot be read before.
 func (s *Store) Insert(ctx context.Context, o *Order) error {
 	if len(o.CreatedBy) > MaxName || !o.keeps() {
 		return fmt.Errorf("insert order: %w", ErrText)
 	}
 	inserted := false
-	err := repeat(ctx, func(int) error {
-		return s.transact(ctx, func(tx *sql.Tx) error {
-			err := s.insert(ctx, tx, o)
-			if kind, _ := kindOf(err); inserted && errors.Is(kind, ErrExists) {
-				// The attempt before got as far as its commit and lost its
-				// connection: the order that is in the way is this one.
-				return errCommitted
-			}
-			inserted = inserted || err == nil
-			return err
-		})
+	err := s.join(ctx, func(tx *sql.Tx) error {
+		err := s.insert(ctx, tx, o)
+		if kind, _ := kindOf(err); inserted && errors.Is(kind, ErrExists) {
+			// The attempt before got as far as its commit and lost its
+			// connection: the order that is in the way is this one.
+			return errCommitted
+		}
+		inserted = inserted || err == nil
+		return err
 	})
 	if err != nil && !errors.Is(err, errCommitted) {
 		return failed(ctx, "insert order", err)
@@ -128,7 +127,10 @@ func (s *Store) insert(ctx context.Context, tx *sql.Tx, o *Order) error {
 	if err := s.insertItems(ctx, tx, seq, o.Items); err != nil {
 		return err
 	}
-	return s.stmt.countOrder.execIn(ctx, tx, o.CreatedBy, o.PlacedAt.UnixMilli())
+	if err := s.stmt.countOrder.execIn(ctx, tx, o.CreatedBy, o.PlacedAt.UnixMilli()); err != nil {
+		return err
+	}
+	return s.stmt.insertEvent.execIn(ctx, tx, o.ID, o.CreatedBy, Placed, o.PlacedAt.UnixMilli(), time.Now().UnixMilli())
 }
 
 func (s *Store) insertItems(ctx context.Context, tx *sql.Tx, seq int64, items []Item) error {
@@ -266,6 +268,9 @@ func (s *Store) Cancel(ctx context.Context, r Reach, id string, now time.Time) (
 			return err
 		})
 	})
+	if kind, _ := kindOf(err); errors.Is(kind, ErrExists) { // the event that it has shipped, by another clock
+		return nil, fmt.Errorf("cancel order: %w", ErrShipped)
+	}
 	if err != nil {
 		return nil, failed(ctx, "cancel order", err)
 	}
@@ -291,7 +296,10 @@ func (s *Store) cancel(ctx context.Context, tx *sql.Tx, r Reach, id string, now 
 	if err != nil {
 		return false, err
 	}
-	return true, s.stmt.countCancel.execIn(ctx, tx, owner)
+	if err := s.stmt.countCancel.execIn(ctx, tx, owner); err != nil {
+		return true, err
+	}
+	return true, s.stmt.insertEvent.execIn(ctx, tx, id, owner, Cancelled, now.UnixMilli(), time.Now().UnixMilli())
 }
 
 // times are those of an order as the tables keep them.

@@ -47,7 +47,32 @@ var (
 	selectSales = query{"SELECT orders", `SELECT placed_at / 86400000 AS day, currency, count(*), CAST(sum(total_cents) AS BIGINT)
 		FROM orders WHERE placed_at >= $1 AND placed_at < $2 AND cancelled_at IS NULL
 		GROUP BY day, currency ORDER BY day, currency`}
+
+	insertEvent = query{"INSERT order_events", `INSERT INTO order_events (order_id, owner, kind, at, written_at)
+		VALUES ($1, $2, $3, $4, $5)`}
+	// An order that is being cancelled at this moment, or shipped by another
+	// process, is in the way: ON CONFLICT waits for it, and then leaves it alone.
+	shipOrders = query{"INSERT order_events", `INSERT INTO order_events (order_id, owner, kind, at, written_at)
+		SELECT id, created_by, 'shipped', ships_at, CAST($3 AS BIGINT) FROM orders
+		WHERE cancelled_at IS NULL AND ships_at > $1 AND ships_at <= $2
+			AND NOT EXISTS (SELECT 1 FROM order_events WHERE order_id = orders.id AND kind = 'shipped')
+		ORDER BY ships_at, seq LIMIT $4
+		ON CONFLICT DO NOTHING`}
+	pruneEvents = query{"DELETE order_events", `DELETE FROM order_events
+		WHERE seq IN (SELECT seq FROM order_events WHERE written_at < $1 ORDER BY written_at LIMIT $2)`}
+	findEvent = query{"SELECT order_events", `SELECT ` + eventColumns + ` FROM order_events_settled
+		WHERE order_id = $1 AND kind = $2 AND (owner = $3 OR $4) AND written_at > $5`}
+	selectLastEvent = query{"SELECT order_events", `SELECT ` + eventColumns + ` FROM order_events_settled
+		WHERE written_at > $1 ORDER BY xact DESC, seq DESC LIMIT 1`}
+	selectLastEventOf = query{"SELECT order_events", `SELECT ` + eventColumns + ` FROM order_events_settled
+		WHERE owner = $1 AND written_at > $2 ORDER BY xact DESC, seq DESC LIMIT 1`}
+	selectEvents = query{"SELECT order_events", `SELECT ` + eventColumns + ` FROM order_events_settled
+		WHERE (xact, seq) > ($1, $2) AND written_at > $3 ORDER BY xact, seq LIMIT $4`}
+	selectEventsOf = query{"SELECT order_events", `SELECT ` + eventColumns + ` FROM order_events_settled
+		WHERE owner = $5 AND (xact, seq) > ($1, $2) AND written_at > $3 ORDER BY xact, seq LIMIT $4`}
 )
+
+const eventColumns = `xact, seq, order_id, owner, kind, at, written_at`
 
 // query is a statement's text, with what a span calls it.
 type query struct{ summary, text string }
@@ -94,15 +119,25 @@ func (s *statement) rowIn(ctx context.Context, tx *sql.Tx, args ...any) row {
 	return row{tx.StmtContext(w.ctx, s.prepared).QueryRowContext(w.ctx, args...), w}
 }
 
-func (s *statement) execIn(ctx context.Context, tx *sql.Tx, args ...any) (err error) {
+func (s *statement) execIn(ctx context.Context, tx *sql.Tx, args ...any) error {
+	_, err := s.changeIn(ctx, tx, args...)
+	return err
+}
+
+// changeIn is execIn, and returns the number of rows that it changed.
+func (s *statement) changeIn(ctx context.Context, tx *sql.Tx, args ...any) (n int64, err error) {
 	w := s.op.start(ctx)
 	defer func() { w.end(err) }()
+	var res sql.Result
 	if s.prepared == nil {
-		_, err = tx.ExecContext(w.ctx, s.text, args...)
-		return err
+		res, err = tx.ExecContext(w.ctx, s.text, args...)
+	} else {
+		res, err = tx.StmtContext(w.ctx, s.prepared).ExecContext(w.ctx, args...)
 	}
-	_, err = tx.StmtContext(w.ctx, s.prepared).ExecContext(w.ctx, args...)
-	return err
+	if err != nil {
+		return 0, err
+	}
+	return res.RowsAffected()
 }
 
 // statements are those of the requests' path.
@@ -112,6 +147,9 @@ type statements struct {
 	order, items                                     *statement
 	position, pageOwn, pageAll                       *statement
 	users, sales                                     *statement
+	insertEvent, ship, prune                         *statement
+	findEvent, lastEvent, lastEventOf                *statement
+	events, eventsOf                                 *statement
 
 	prepared []*statement
 }
@@ -124,6 +162,9 @@ func newStatements(w *watch, write, read *sql.DB) statements {
 		countOrder: in(write, countOrder), cancel: in(write, cancelOrder), countCancel: in(write, countCancel),
 		order: in(read, selectOrder), items: in(read, selectItems), position: in(read, selectPosition),
 		pageOwn: in(read, selectOwn), pageAll: in(read, selectAll), users: in(read, selectUsers), sales: in(read, selectSales),
+		insertEvent: in(write, insertEvent), ship: in(write, shipOrders), prune: in(write, pruneEvents),
+		findEvent: in(read, findEvent), lastEvent: in(read, selectLastEvent), lastEventOf: in(read, selectLastEventOf),
+		events: in(read, selectEvents), eventsOf: in(read, selectEventsOf),
 	}
 }
 
@@ -133,6 +174,7 @@ func (s *statements) prepare(ctx context.Context) error {
 	for _, st := range []*statement{
 		s.insertOrder, s.insertItem, s.countOrder, s.cancel, s.countCancel,
 		s.order, s.items, s.position, s.pageOwn, s.pageAll, s.users, s.sales,
+		s.insertEvent, s.ship, s.prune, s.findEvent, s.lastEvent, s.lastEventOf, s.events, s.eventsOf,
 	} {
 		p, err := st.db.PrepareContext(ctx, st.text)
 		if err != nil {

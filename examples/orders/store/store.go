@@ -37,6 +37,9 @@ import (
 
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/trace"
+
+	"github.com/aguada-dev/aguada/idempotency"
+	"github.com/aguada-dev/aguada/idempotency/sqlstore"
 )
 
 // Errors that a caller tells apart with errors.Is. Any other error means that
@@ -148,6 +151,22 @@ func (s *Store) Close() error {
 
 // migrationsOf returns the steps that bring the tables of an engine up to date.
 func migrationsOf(engine string) (fs.FS, error) { return fs.Sub(migrations, "migrations/"+engine) }
+
+// join runs do in the transaction of the call's idempotency key, which is
+// committed with the reply: there is one order for a key, and a reply for an
+// order, whenever the process dies. Where do fails, the call has to.
+//
+// Without such a transaction it runs do in one of its own, which may be repeated.
+func (s *Store) join(ctx context.Context, do func(*sql.Tx) error) error {
+	tx, err := sqlstore.Tx(ctx)
+	if errors.Is(err, idempotency.ErrNone) {
+		return repeat(ctx, func(int) error { return s.transact(ctx, do) })
+	}
+	if err != nil {
+		return err
+	}
+	return do(tx)
+}
 
 // commitTimeout bounds how long a transaction may go on after its call has
 // ended: that is one commit or one rollback.

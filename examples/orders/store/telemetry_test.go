@@ -72,8 +72,8 @@ func TestSpans(t *testing.T) {
 		}
 		names = slices.Compact(names) // SQLite inserts the lines one by one
 		want := []string{
-			"BEGIN", "INSERT orders", "INSERT order_items", "INSERT users", "COMMIT",
-			"BEGIN", "UPDATE orders", "UPDATE users", "COMMIT", "SELECT orders", "SELECT order_items",
+			"BEGIN", "INSERT orders", "INSERT order_items", "INSERT users", "INSERT order_events", "COMMIT",
+			"BEGIN", "UPDATE orders", "UPDATE users", "INSERT order_events", "COMMIT", "SELECT orders", "SELECT order_items",
 			"BEGIN", "INSERT orders", "ROLLBACK",
 		}
 		if d := cmp.Diff(want, names); d != "" {

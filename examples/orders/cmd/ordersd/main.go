@@ -26,7 +26,8 @@ import (
 
 func main() { aguada.Main(shop()) }
 
-// shop returns the service, to be run once.
+// shop returns the service, to be run once. What is kept is in one database: an
+// order is committed together with its event and with the reply to its call.
 func shop() *aguada.App {
 	var cfg orders.Config
 	app := production.App(func(ctx context.Context, rt *aguada.Runtime) (*production.Services, error) {
@@ -44,7 +45,14 @@ func shop() *aguada.App {
 		if err := shareLimits(rt); err != nil {
 			return nil, err
 		}
-		placing, err := orders.NewOrders(db, cfg, rt.Meter("orders"))
+		replies, err := db.Replies(ctx)
+		if err != nil {
+			return nil, err
+		}
+		rt.Idempotency(replies)
+		feed := orders.NewFeed(db)
+		rt.OnStop("feed of events", feed.Close) // before the database, which it reads
+		placing, err := orders.NewOrders(db, feed, cfg, rt.Meter("orders"))
 		if err != nil {
 			return nil, err
 		}
@@ -97,7 +105,7 @@ func shareLimits(rt *aguada.Runtime) error {
 		return nil
 	}
 	shared, err := redislimit.Open(rt.Config.RedisURL.Reveal(), redislimit.Config{
-		Prefix: "shop", OnOutage: redislimit.Outage(rt.Config.RateLimitOnOutage),
+		Prefix: "shop", Secret: []byte(rt.Config.RedisSecret.Reveal()), OnOutage: redislimit.Outage(rt.Config.RateLimitOnOutage),
 		Changed: func(err error) {
 			if err != nil {
 				rt.Logger.Warn("limits are not shared", "error", err)

@@ -30,6 +30,7 @@ const (
 	audience = "shop"
 	password = "correct horse battery staple"
 	pepper   = "a pepper that only tests may use"
+	sealing  = "a key for replies that only tests may use"
 )
 
 // world is what surrounds a shop: an environment that it can start with, and
@@ -62,11 +63,12 @@ func newWorld(t *testing.T) *world {
 	check(err)
 	check(os.WriteFile(file("keys.json"), keys, 0o600))
 	return &world{key: key, apiKey: apiKey, environ: []string{
-		"HTTP_ADDR=127.0.0.1:0", "ADMIN_ADDR=127.0.0.1:0", "LOG_FORMAT=json", "LOG_LEVEL=debug",
+		"HTTP_ADDR=127.0.0.1:0", "GRPC_ADDR=127.0.0.1:0", "ADMIN_ADDR=127.0.0.1:0", "LOG_FORMAT=json", "LOG_LEVEL=debug",
 		"DATABASE_URL=sqlite:" + file("shop.db"),
 		"AUTH_USERS_FILE=" + file("users"),
 		"AUTH_API_KEYS_FILE=" + file("keys.json"), "AUTH_API_KEYS_PEPPER=" + pepper,
 		"AUTH_JWKS_FILE=" + file("jwks.json"), "AUTH_ISSUER=" + issuer, "AUTH_AUDIENCE=" + audience,
+		"IDEMPOTENCY_SECRET=" + sealing,
 	}}
 }
 
@@ -75,6 +77,7 @@ type running struct {
 	*world
 	t    *testing.T
 	addr string
+	grpc string // the address for it
 	log  *logBuffer
 	stop func() error
 }
@@ -82,17 +85,25 @@ type running struct {
 // start starts the shop; environ wins over the world's.
 func start(t *testing.T, environ ...string) *running {
 	t.Helper()
-	r := &running{world: newWorld(t), t: t, log: &logBuffer{}}
-	r.environ = append(r.environ, environ...)
+	w := newWorld(t)
+	w.environ = append(w.environ, environ...)
+	return startIn(t, w)
+}
+
+// startIn starts the shop in a world, in which there may be others.
+func startIn(t *testing.T, w *world) *running {
+	t.Helper()
+	r := &running{world: w, t: t, log: &logBuffer{}}
 	ctx, cancel := context.WithCancel(context.Background())
-	addr, done := make(chan string, 1), make(chan error, 1)
+	addr, done := make(chan [2]string, 1), make(chan error, 1)
 	go func() {
 		done <- shop().Run(ctx, context.Background(), aguada.Process{
-			Environ: r.environ, Stdout: r.log, Started: func(a string) { addr <- a },
+			Environ: r.environ, Stdout: r.log, Started: func(http, grpc string) { addr <- [2]string{http, grpc} },
 		})
 	}()
 	select {
-	case r.addr = <-addr:
+	case at := <-addr:
+		r.addr, r.grpc = at[0], at[1]
 	case err := <-done:
 		cancel()
 		t.Fatal(err)
@@ -161,7 +172,8 @@ func (b *logBuffer) String() string {
 	return b.buf.String()
 }
 
-// methods reads what the generator promises of the shop.
+// methods reads what the generator promises of the shop's methods that answer
+// once.
 func methods(t *testing.T) (all []policy.Method) {
 	t.Helper()
 	data, err := os.ReadFile("../../gen/production/contract.json")
@@ -173,7 +185,11 @@ func methods(t *testing.T) (all []policy.Method) {
 		t.Fatal(err)
 	}
 	for _, s := range c.Services {
-		all = append(all, s.Methods...)
+		for _, m := range s.Methods {
+			if m.Kind == policy.Unary {
+				all = append(all, m)
+			}
+		}
 	}
 	return all
 }
@@ -301,7 +317,7 @@ func TestOwnSettings(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		err := shop().Run(ctx, ctx, aguada.Process{
 			Environ: append(newWorld(t).environ, c.env),
-			Started: func(string) { cancel() },
+			Started: func(string, string) { cancel() },
 		})
 		cancel()
 		if err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "hunter2") {

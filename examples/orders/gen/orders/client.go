@@ -15,19 +15,23 @@ import (
 
 // Client is the "orders" service client.
 type Client struct {
-	CreateEndpoint goa.Endpoint
-	GetEndpoint    goa.Endpoint
-	ListEndpoint   goa.Endpoint
-	CancelEndpoint goa.Endpoint
+	CreateEndpoint      goa.Endpoint
+	GetEndpoint         goa.Endpoint
+	ListEndpoint        goa.Endpoint
+	CancelEndpoint      goa.Endpoint
+	WatchOrdersEndpoint goa.Endpoint
+	LiveEndpoint        goa.Endpoint
 }
 
 // NewClient initializes a "orders" service client given the endpoints.
-func NewClient(create, get, list, cancel goa.Endpoint) *Client {
+func NewClient(create, get, list, cancel, watchOrders, live goa.Endpoint) *Client {
 	return &Client{
-		CreateEndpoint: create,
-		GetEndpoint:    get,
-		ListEndpoint:   list,
-		CancelEndpoint: cancel,
+		CreateEndpoint:      create,
+		GetEndpoint:         get,
+		ListEndpoint:        list,
+		CancelEndpoint:      cancel,
+		WatchOrdersEndpoint: watchOrders,
+		LiveEndpoint:        live,
 	}
 }
 
@@ -86,4 +90,34 @@ func (c *Client) Cancel(ctx context.Context, p *OrderRef) (res *Order, err error
 		return
 	}
 	return ires.(*Order), nil
+}
+
+// WatchOrders calls the "watch_orders" endpoint of the "orders" service.
+// WatchOrders may return the following errors:
+//   - "gone" (type *goa.ServiceError): Events after since are not kept any more, or since is no event of the caller's orders: list the orders, and follow them from now on.
+//   - "slow" (type *goa.ServiceError): The client reads more slowly than events happen. It may come back with the id of the last one.
+//   - "forbidden" (type *goa.ServiceError): The token names no subject that could own an order.
+//   - error: internal error
+func (c *Client) WatchOrders(ctx context.Context, p *Watch) (res WatchOrdersClientStream, err error) {
+	var ires any
+	ires, err = c.WatchOrdersEndpoint(ctx, p)
+	if err != nil {
+		return
+	}
+	return ires.(WatchOrdersClientStream), nil
+}
+
+// Live calls the "live" endpoint of the "orders" service.
+// Live may return the following errors:
+//   - "gone" (type *goa.ServiceError): Events after since are not kept any more, or since is no event of the caller's orders: list the orders, and follow them from now on.
+//   - "slow" (type *goa.ServiceError): The client reads more slowly than events happen. It may come back with the id of the last one.
+//   - "forbidden" (type *goa.ServiceError): The token names no subject that could own an order.
+//   - error: internal error
+func (c *Client) Live(ctx context.Context, p *Watch) (res LiveClientStream, err error) {
+	var ires any
+	ires, err = c.LiveEndpoint(ctx, p)
+	if err != nil {
+		return
+	}
+	return ires.(LiveClientStream), nil
 }

@@ -16,10 +16,30 @@ import (
 
 // Endpoints wraps the "orders" service endpoints.
 type Endpoints struct {
-	Create goa.Endpoint
-	Get    goa.Endpoint
-	List   goa.Endpoint
-	Cancel goa.Endpoint
+	Create      goa.Endpoint
+	Get         goa.Endpoint
+	List        goa.Endpoint
+	Cancel      goa.Endpoint
+	WatchOrders goa.Endpoint
+	Live        goa.Endpoint
+}
+
+// WatchOrdersEndpointInput holds both the payload and the server stream of the
+// "watch_orders" method.
+type WatchOrdersEndpointInput struct {
+	// Payload is the method payload.
+	Payload *Watch
+	// Stream is the server stream used by the "watch_orders" method to send data.
+	Stream WatchOrdersServerStream
+}
+
+// LiveEndpointInput holds both the payload and the server stream of the "live"
+// method.
+type LiveEndpointInput struct {
+	// Payload is the method payload.
+	Payload *Watch
+	// Stream is the server stream used by the "live" method to send data.
+	Stream LiveServerStream
 }
 
 // NewEndpoints wraps the methods of the "orders" service with endpoints.
@@ -27,10 +47,12 @@ func NewEndpoints(s Service) *Endpoints {
 	// Casting service to Auther interface
 	a := s.(Auther)
 	return &Endpoints{
-		Create: NewCreateEndpoint(s, a.JWTAuth),
-		Get:    NewGetEndpoint(s, a.JWTAuth),
-		List:   NewListEndpoint(s, a.JWTAuth),
-		Cancel: NewCancelEndpoint(s, a.JWTAuth),
+		Create:      NewCreateEndpoint(s, a.JWTAuth),
+		Get:         NewGetEndpoint(s, a.JWTAuth),
+		List:        NewListEndpoint(s, a.JWTAuth),
+		Cancel:      NewCancelEndpoint(s, a.JWTAuth),
+		WatchOrders: NewWatchOrdersEndpoint(s, a.JWTAuth),
+		Live:        NewLiveEndpoint(s, a.JWTAuth),
 	}
 }
 
@@ -40,6 +62,8 @@ func (e *Endpoints) Use(m func(goa.Endpoint) goa.Endpoint) {
 	e.Get = m(e.Get)
 	e.List = m(e.List)
 	e.Cancel = m(e.Cancel)
+	e.WatchOrders = m(e.WatchOrders)
+	e.Live = m(e.Live)
 }
 
 // NewCreateEndpoint returns an endpoint function that calls the method
@@ -115,5 +139,43 @@ func NewCancelEndpoint(s Service, authJWTFn security.AuthJWTFunc) goa.Endpoint {
 			return nil, err
 		}
 		return s.Cancel(ctx, p)
+	}
+}
+
+// NewWatchOrdersEndpoint returns an endpoint function that calls the method
+// "watch_orders" of service "orders".
+func NewWatchOrdersEndpoint(s Service, authJWTFn security.AuthJWTFunc) goa.Endpoint {
+	return func(ctx context.Context, req any) (any, error) {
+		ep := req.(*WatchOrdersEndpointInput)
+		var err error
+		sc := security.JWTScheme{
+			Name:           "jwt",
+			Scopes:         []string{"api:read", "api:write", "api:admin"},
+			RequiredScopes: []string{"api:read"},
+		}
+		ctx, err = authJWTFn(ctx, ep.Payload.Token, &sc)
+		if err != nil {
+			return nil, err
+		}
+		return nil, s.WatchOrders(ctx, ep.Payload, ep.Stream)
+	}
+}
+
+// NewLiveEndpoint returns an endpoint function that calls the method "live" of
+// service "orders".
+func NewLiveEndpoint(s Service, authJWTFn security.AuthJWTFunc) goa.Endpoint {
+	return func(ctx context.Context, req any) (any, error) {
+		ep := req.(*LiveEndpointInput)
+		var err error
+		sc := security.JWTScheme{
+			Name:           "jwt",
+			Scopes:         []string{"api:read", "api:write", "api:admin"},
+			RequiredScopes: []string{"api:read"},
+		}
+		ctx, err = authJWTFn(ctx, ep.Payload.Token, &sc)
+		if err != nil {
+			return nil, err
+		}
+		return nil, s.Live(ctx, ep.Payload, ep.Stream)
 	}
 }

@@ -35,6 +35,16 @@ func (v ListPayload) Format(f fmt.State, verb rune) {
 }
 
 // LogValue implements slog.LogValuer without what the design calls sensitive.
+func (v LiveEndpointInput) LogValue() slog.Value {
+	return redact.LogValue(v, "Stream")
+}
+
+// Format implements fmt.Formatter without what the design calls sensitive.
+func (v LiveEndpointInput) Format(f fmt.State, verb rune) {
+	redact.Format(f, verb, v, "Stream")
+}
+
+// LogValue implements slog.LogValuer without what the design calls sensitive.
 func (v OrderRef) LogValue() slog.Value {
 	return redact.LogValue(v, "Token")
 }
@@ -42,4 +52,24 @@ func (v OrderRef) LogValue() slog.Value {
 // Format implements fmt.Formatter without what the design calls sensitive.
 func (v OrderRef) Format(f fmt.State, verb rune) {
 	redact.Format(f, verb, v, "Token")
+}
+
+// LogValue implements slog.LogValuer without what the design calls sensitive.
+func (v Watch) LogValue() slog.Value {
+	return redact.LogValue(v, "Token")
+}
+
+// Format implements fmt.Formatter without what the design calls sensitive.
+func (v Watch) Format(f fmt.State, verb rune) {
+	redact.Format(f, verb, v, "Token")
+}
+
+// LogValue implements slog.LogValuer without what the design calls sensitive.
+func (v WatchOrdersEndpointInput) LogValue() slog.Value {
+	return redact.LogValue(v, "Stream")
+}
+
+// Format implements fmt.Formatter without what the design calls sensitive.
+func (v WatchOrdersEndpointInput) Format(f fmt.State, verb rune) {
+	redact.Format(f, verb, v, "Stream")
 }

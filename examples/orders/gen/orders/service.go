@@ -29,6 +29,14 @@ type Service interface {
 	// Cancel an order that has not shipped. Cancelling again changes nothing and
 	// succeeds.
 	Cancel(context.Context, *OrderRef) (res *Order, err error)
+	// Follow what becomes of the caller's orders, from now on or from an event on.
+	// The stream begins with an event alive, and has one whenever nothing else
+	// happened for a while.
+	WatchOrders(context.Context, *Watch, WatchOrdersServerStream) (err error)
+	// Follow what becomes of the caller's orders, and say meanwhile which events
+	// are of interest. Each filter is answered, and holds for the events after its
+	// answer.
+	Live(context.Context, *Watch, LiveServerStream) (err error)
 }
 
 // Auther defines the authorization functions to be implemented by the service.
@@ -51,7 +59,55 @@ const ServiceName = "orders"
 // MethodNames lists the service method names as defined in the design. These
 // are the same values that are set in the endpoint request contexts under the
 // MethodKey key.
-var MethodNames = [4]string{"create", "get", "list", "cancel"}
+var MethodNames = [6]string{"create", "get", "list", "cancel", "watch_orders", "live"}
+
+// WatchOrdersServerStream allows streaming instances of *OrderEvent to the
+// client.
+type WatchOrdersServerStream interface {
+	// Send streams instances of "OrderEvent".
+	Send(*OrderEvent) error
+	// SendWithContext streams instances of "OrderEvent" with context.
+	SendWithContext(context.Context, *OrderEvent) error
+	// Close closes the stream.
+	Close() error
+}
+
+// WatchOrdersClientStream allows streaming instances of *OrderEvent to the
+// client.
+type WatchOrdersClientStream interface {
+	// Recv reads instances of "OrderEvent" from the stream.
+	Recv() (*OrderEvent, error)
+	// RecvWithContext reads instances of "OrderEvent" from the stream with context.
+	RecvWithContext(context.Context) (*OrderEvent, error)
+}
+
+// LiveServerStream allows streaming instances of *LiveUpdate to the client.
+type LiveServerStream interface {
+	// Send streams instances of "LiveUpdate".
+	Send(*LiveUpdate) error
+	// SendWithContext streams instances of "LiveUpdate" with context.
+	SendWithContext(context.Context, *LiveUpdate) error
+	// Recv reads instances of "LiveFilter" from the stream.
+	Recv() (*LiveFilter, error)
+	// RecvWithContext reads instances of "LiveFilter" from the stream with context.
+	RecvWithContext(context.Context) (*LiveFilter, error)
+	// Close closes the stream.
+	Close() error
+}
+
+// LiveClientStream allows streaming instances of *LiveFilter to the client.
+type LiveClientStream interface {
+	// Send streams instances of "LiveFilter".
+	Send(*LiveFilter) error
+	// SendWithContext streams instances of "LiveFilter" with context.
+	SendWithContext(context.Context, *LiveFilter) error
+	// Recv reads instances of "LiveUpdate" from the stream.
+	Recv() (*LiveUpdate, error)
+	// RecvWithContext reads instances of "LiveUpdate" from the stream with context.
+	RecvWithContext(context.Context) (*LiveUpdate, error)
+	// Close closes the stream.
+	Close() error
+}
 
 type Address struct {
 	// Who receives it.
@@ -95,6 +151,22 @@ type ListPayload struct {
 	Cursor *string
 }
 
+// LiveFilter is the streaming payload type of the orders service live method.
+type LiveFilter struct {
+	// The kinds of events; absent for all.
+	Kinds []string
+	// The order; absent for all of the caller's.
+	OrderID *string
+}
+
+// LiveUpdate is the result type of the orders service live method.
+type LiveUpdate struct {
+	// Something that happened to an order.
+	Event *OrderEvent
+	// The filter that holds from here on.
+	Filter *LiveFilter
+}
+
 // Order is the result type of the orders service create method.
 type Order struct {
 	// What is ordered.
@@ -125,6 +197,20 @@ type Order struct {
 	TotalCents int64
 	// When the order was placed (RFC 3339, UTC).
 	PlacedAt string
+}
+
+// OrderEvent is the result type of the orders service watch_orders method.
+type OrderEvent struct {
+	// What to send as since, or Last-Event-ID, to get the events after this one.
+	ID string
+	// What happened to the order; alive: nothing did.
+	Kind string
+	// The order; absent from alive.
+	OrderID *string
+	// The subject that placed the order; absent from alive.
+	CreatedBy *string
+	// When it happened (RFC 3339, UTC).
+	At string
 }
 
 type OrderItem struct {
@@ -171,6 +257,15 @@ type OrderSummary struct {
 	PlacedAt string
 }
 
+// Watch is the payload type of the orders service watch_orders method.
+type Watch struct {
+	// A JWT.
+	Token string
+	// The id of the last event that the client got; start for all that are kept;
+	// absent for what happens from now on.
+	Since *string
+}
+
 // MakeForbidden builds a goa.ServiceError from an error.
 func MakeForbidden(err error) *goa.ServiceError {
 	return goa.NewServiceError(err, "forbidden", false, false, false)
@@ -189,4 +284,14 @@ func MakeNotFound(err error) *goa.ServiceError {
 // MakeConflict builds a goa.ServiceError from an error.
 func MakeConflict(err error) *goa.ServiceError {
 	return goa.NewServiceError(err, "conflict", false, false, false)
+}
+
+// MakeGone builds a goa.ServiceError from an error.
+func MakeGone(err error) *goa.ServiceError {
+	return goa.NewServiceError(err, "gone", false, false, false)
+}
+
+// MakeSlow builds a goa.ServiceError from an error.
+func MakeSlow(err error) *goa.ServiceError {
+	return goa.NewServiceError(err, "slow", false, true, false)
 }

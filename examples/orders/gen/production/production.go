@@ -15,6 +15,14 @@ import (
 
 	"github.com/aguada-dev/aguada"
 	accounts "github.com/aguada-dev/aguada/examples/orders/gen/accounts"
+	accountspb "github.com/aguada-dev/aguada/examples/orders/gen/grpc/accounts/pb"
+	accountsgrpc "github.com/aguada-dev/aguada/examples/orders/gen/grpc/accounts/server"
+	orderspb "github.com/aguada-dev/aguada/examples/orders/gen/grpc/orders/pb"
+	ordersgrpc "github.com/aguada-dev/aguada/examples/orders/gen/grpc/orders/server"
+	reportspb "github.com/aguada-dev/aguada/examples/orders/gen/grpc/reports/pb"
+	reportsgrpc "github.com/aguada-dev/aguada/examples/orders/gen/grpc/reports/server"
+	userspb "github.com/aguada-dev/aguada/examples/orders/gen/grpc/users/pb"
+	usersgrpc "github.com/aguada-dev/aguada/examples/orders/gen/grpc/users/server"
 	accountssvr "github.com/aguada-dev/aguada/examples/orders/gen/http/accounts/server"
 	orderssvr "github.com/aguada-dev/aguada/examples/orders/gen/http/orders/server"
 	reportssvr "github.com/aguada-dev/aguada/examples/orders/gen/http/reports/server"
@@ -38,7 +46,9 @@ type Services struct {
 	Orders         orders.Service
 	// OrdersAuther replaces Aguada's authentication of the service; nil keeps it.
 	OrdersAuther orders.Auther
-	Reports      reports.Service
+	// OrdersConnConfigurer configures WebSocket connections; it may be nil.
+	OrdersConnConfigurer *orderssvr.ConnConfigurer
+	Reports              reports.Service
 	// ReportsAuther replaces Aguada's authentication of the service; nil keeps it.
 	ReportsAuther reports.Auther
 	Users         users.Service
@@ -86,6 +96,7 @@ func mountAccounts(h *aguada.HTTP, s *Services) error {
 	}{s.Accounts, a})
 	e.Me = h.Endpoint("accounts", "me", e.Me)
 	accountssvr.Mount(h, accountssvr.New(e, h, h.Decoder, h.Encoder, h.ErrorHandler, h.Formatter))
+	accountspb.RegisterAccountsServer(h.GRPC(), accountsgrpc.New(e, nil))
 	return nil
 }
 
@@ -111,7 +122,10 @@ func mountOrders(h *aguada.HTTP, s *Services) error {
 	e.Get = h.Endpoint("orders", "get", e.Get)
 	e.List = h.Endpoint("orders", "list", e.List)
 	e.Cancel = h.Endpoint("orders", "cancel", e.Cancel)
-	orderssvr.Mount(h, orderssvr.New(e, h, h.Decoder, h.Encoder, h.ErrorHandler, h.Formatter))
+	e.WatchOrders = h.Endpoint("orders", "watch_orders", e.WatchOrders)
+	e.Live = h.Endpoint("orders", "live", e.Live)
+	orderssvr.Mount(h, orderssvr.New(e, h, h.Decoder, h.Encoder, h.ErrorHandler, h.Formatter, h.Upgrader(), s.OrdersConnConfigurer))
+	orderspb.RegisterOrdersServer(h.GRPC(), ordersgrpc.New(e, nil, nil))
 	return nil
 }
 
@@ -135,6 +149,7 @@ func mountReports(h *aguada.HTTP, s *Services) error {
 	}{s.Reports, a})
 	e.Sales = h.Endpoint("reports", "sales", e.Sales)
 	reportssvr.Mount(h, reportssvr.New(e, h, h.Decoder, h.Encoder, h.ErrorHandler, h.Formatter))
+	reportspb.RegisterReportsServer(h.GRPC(), reportsgrpc.New(e, nil))
 	return nil
 }
 
@@ -158,8 +173,9 @@ func mountUsers(h *aguada.HTTP, s *Services) error {
 	}{s.Users, a})
 	e.List = h.Endpoint("users", "list", e.List)
 	e.Admin = h.Endpoint("users", "admin", e.Admin)
-	e.Public = h.Endpoint("users", "public", e.Public)
+	e.About = h.Endpoint("users", "about", e.About)
 	userssvr.Mount(h, userssvr.New(e, h, h.Decoder, h.Encoder, h.ErrorHandler, h.Formatter))
+	userspb.RegisterUsersServer(h.GRPC(), usersgrpc.New(e, nil))
 	return nil
 }
 
@@ -188,7 +204,7 @@ var contract = &policy.Contract{
 	SchemaURI: "https://aguada.dev/schema/contract-1.json",
 	Generator: "aguada 0.1.0-dev",
 	API:       policy.API{Name: "shop", Title: "Shop", Version: "1.0.0"},
-	Source:    &policy.Source{Dir: "design", SHA256: "807b25f5fb7a07bcd9ba90b4777d2d0457c2bf9e8f2ae6eb74e020f517f65547"},
+	Source:    &policy.Source{Dir: "design", SHA256: "200305f6471f34bc0446ccd0a135b9479a3b11976aa6aa6f4096fb9981aac988"},
 	Schemes: []policy.Scheme{
 		{Name: "api_key", Kind: "api_key"},
 		{Name: "basic", Kind: "basic"},
@@ -209,6 +225,12 @@ var service0 = policy.Service{
 			Access: "secured",
 			Requirements: []policy.Requirement{
 				{Schemes: []policy.Use{{Scheme: "basic", In: "header", Name: "Authorization"}}},
+			},
+			GRPC: &policy.GRPC{
+				Method: "accounts.Accounts/Me",
+				Requirements: []policy.Requirement{
+					{Schemes: []policy.Use{{Scheme: "basic", In: "metadata", Name: "username", Password: "password"}}},
+				},
 			},
 			Deadline: policy.Duration(5 * time.Second),
 			MaxBody:  1048576,
@@ -236,6 +258,12 @@ var service1 = policy.Service{
 			Requirements: []policy.Requirement{
 				{Schemes: []policy.Use{{Scheme: "jwt", In: "header", Name: "Authorization"}}, Scopes: []string{"api:write"}},
 			},
+			GRPC: &policy.GRPC{
+				Method: "orders.Orders/Create",
+				Requirements: []policy.Requirement{
+					{Schemes: []policy.Use{{Scheme: "jwt", In: "metadata", Name: "authorization"}}, Scopes: []string{"api:write"}},
+				},
+			},
 			Deadline:    policy.Duration(5 * time.Second),
 			MaxBody:     1048576,
 			MaxInFlight: 200,
@@ -243,13 +271,15 @@ var service1 = policy.Service{
 				{Name: "orders/create:principal-1s", Rate: 2000, Per: policy.Duration(1 * time.Second), Burst: 4000, Partition: "principal"},
 				{Name: "orders/create:client_ip-1s", Rate: 10000, Per: policy.Duration(1 * time.Second), Burst: 20000, Partition: "client_ip"},
 			},
+			ShedPriority:    "high",
+			Idempotency:     &policy.Idempotency{Header: "Idempotency-Key", Keep: policy.Duration(24 * time.Hour), Wait: policy.Duration(2 * time.Second), Credentials: []string{"Token"}},
 			HasBody:         true,
 			HasResult:       true,
 			Consumes:        []string{"application/json"},
 			Produces:        []string{"application/json"},
 			StrictBody:      true,
-			RequestHeaders:  []string{"Authorization"},
-			ResponseHeaders: []string{"Goa-Error"},
+			RequestHeaders:  []string{"Authorization", "Idempotency-Key"},
+			ResponseHeaders: []string{"Goa-Error", "Idempotency-Replayed"},
 			Example: &policy.Example{
 				Verb: "POST", Path: "/orders", Status: 201,
 				Header: map[string]string{"Content-Type": "application/json"},
@@ -262,6 +292,12 @@ var service1 = policy.Service{
 			Access: "secured",
 			Requirements: []policy.Requirement{
 				{Schemes: []policy.Use{{Scheme: "jwt", In: "header", Name: "Authorization"}}, Scopes: []string{"api:read"}},
+			},
+			GRPC: &policy.GRPC{
+				Method: "orders.Orders/Get",
+				Requirements: []policy.Requirement{
+					{Schemes: []policy.Use{{Scheme: "jwt", In: "metadata", Name: "authorization"}}, Scopes: []string{"api:read"}},
+				},
 			},
 			Deadline: policy.Duration(5 * time.Second),
 			MaxBody:  1048576,
@@ -283,6 +319,12 @@ var service1 = policy.Service{
 			Requirements: []policy.Requirement{
 				{Schemes: []policy.Use{{Scheme: "jwt", In: "header", Name: "Authorization"}}, Scopes: []string{"api:read"}},
 			},
+			GRPC: &policy.GRPC{
+				Method: "orders.Orders/List",
+				Requirements: []policy.Requirement{
+					{Schemes: []policy.Use{{Scheme: "jwt", In: "metadata", Name: "authorization"}}, Scopes: []string{"api:read"}},
+				},
+			},
 			Deadline: policy.Duration(5 * time.Second),
 			MaxBody:  1048576,
 			RateLimits: []policy.RateLimit{
@@ -303,6 +345,12 @@ var service1 = policy.Service{
 			Requirements: []policy.Requirement{
 				{Schemes: []policy.Use{{Scheme: "jwt", In: "header", Name: "Authorization"}}, Scopes: []string{"api:write"}},
 			},
+			GRPC: &policy.GRPC{
+				Method: "orders.Orders/Cancel",
+				Requirements: []policy.Requirement{
+					{Schemes: []policy.Use{{Scheme: "jwt", In: "metadata", Name: "authorization"}}, Scopes: []string{"api:write"}},
+				},
+			},
 			Deadline: policy.Duration(5 * time.Second),
 			MaxBody:  1048576,
 			RateLimits: []policy.RateLimit{
@@ -316,6 +364,57 @@ var service1 = policy.Service{
 			Example: &policy.Example{
 				Verb: "POST", Path: "/orders/ord_5r7wq3kzv2ncl4xgy6tjd2hame/cancel", Status: 200,
 			},
+		},
+		{
+			Service: "orders", Name: "watch_orders", Kind: "eventstream",
+			Routes: []policy.Route{{Verb: "GET", Pattern: "/orders/events"}},
+			Access: "secured",
+			Requirements: []policy.Requirement{
+				{Schemes: []policy.Use{{Scheme: "jwt", In: "header", Name: "Authorization"}}, Scopes: []string{"api:read"}},
+			},
+			GRPC: &policy.GRPC{
+				Method:       "orders.Orders/WatchOrders",
+				ServerStream: true,
+				Requirements: []policy.Requirement{
+					{Schemes: []policy.Use{{Scheme: "jwt", In: "metadata", Name: "authorization"}}, Scopes: []string{"api:read"}},
+				},
+			},
+			MaxBody:     1048576,
+			MaxInFlight: 20000,
+			RateLimits: []policy.RateLimit{
+				{Name: "orders/watch_orders:client_ip-1s", Rate: 10000, Per: policy.Duration(1 * time.Second), Burst: 20000, Partition: "client_ip"},
+			},
+			ShedPriority:    "low",
+			StreamIdle:      policy.Duration(1 * time.Minute),
+			Produces:        []string{"text/event-stream"},
+			RequestHeaders:  []string{"Authorization", "Last-Event-Id"},
+			ResponseHeaders: []string{"Goa-Error"},
+		},
+		{
+			Service: "orders", Name: "live", Kind: "websocket",
+			Routes: []policy.Route{{Verb: "GET", Pattern: "/orders/live"}},
+			Access: "secured",
+			Requirements: []policy.Requirement{
+				{Schemes: []policy.Use{{Scheme: "jwt", In: "header", Name: "Authorization"}}, Scopes: []string{"api:read"}},
+			},
+			GRPC: &policy.GRPC{
+				Method:       "orders.Orders/Live",
+				ClientStream: true,
+				ServerStream: true,
+				Requirements: []policy.Requirement{
+					{Schemes: []policy.Use{{Scheme: "jwt", In: "metadata", Name: "authorization"}}, Scopes: []string{"api:read"}},
+				},
+			},
+			MaxBody:     4096,
+			MaxInFlight: 20000,
+			RateLimits: []policy.RateLimit{
+				{Name: "orders/live:client_ip-1s", Rate: 10000, Per: policy.Duration(1 * time.Second), Burst: 20000, Partition: "client_ip"},
+			},
+			ShedPriority:    "low",
+			StreamIdle:      policy.Duration(1 * time.Minute),
+			MessageRate:     &policy.MessageRate{Rate: 10, Per: policy.Duration(1 * time.Second), Burst: 20},
+			RequestHeaders:  []string{"Authorization"},
+			ResponseHeaders: []string{"Goa-Error"},
 		},
 	},
 }
@@ -331,11 +430,18 @@ var service2 = policy.Service{
 			Requirements: []policy.Requirement{
 				{Schemes: []policy.Use{{Scheme: "oauth2", In: "header", Name: "Authorization"}}, Scopes: []string{"api:read"}},
 			},
+			GRPC: &policy.GRPC{
+				Method: "reports.Reports/Sales",
+				Requirements: []policy.Requirement{
+					{Schemes: []policy.Use{{Scheme: "oauth2", In: "metadata", Name: "authorization"}}, Scopes: []string{"api:read"}},
+				},
+			},
 			Deadline: policy.Duration(5 * time.Second),
 			MaxBody:  1048576,
 			RateLimits: []policy.RateLimit{
 				{Name: "reports/sales:client_ip-1s", Rate: 10000, Per: policy.Duration(1 * time.Second), Burst: 20000, Partition: "client_ip"},
 			},
+			ShedPriority:    "low",
 			HasResult:       true,
 			Produces:        []string{"application/json"},
 			RequestHeaders:  []string{"Authorization"},
@@ -358,6 +464,12 @@ var service3 = policy.Service{
 			Requirements: []policy.Requirement{
 				{Schemes: []policy.Use{{Scheme: "api_key", In: "header", Name: "X-API-Key"}}},
 			},
+			GRPC: &policy.GRPC{
+				Method: "users.Users/List",
+				Requirements: []policy.Requirement{
+					{Schemes: []policy.Use{{Scheme: "api_key", In: "metadata", Name: "x-api-key"}}},
+				},
+			},
 			Deadline: policy.Duration(5 * time.Second),
 			MaxBody:  1048576,
 			RateLimits: []policy.RateLimit{
@@ -377,11 +489,18 @@ var service3 = policy.Service{
 			Requirements: []policy.Requirement{
 				{Schemes: []policy.Use{{Scheme: "jwt", In: "header", Name: "Authorization"}}, Scopes: []string{"api:admin"}},
 			},
+			GRPC: &policy.GRPC{
+				Method: "users.Users/Admin",
+				Requirements: []policy.Requirement{
+					{Schemes: []policy.Use{{Scheme: "jwt", In: "metadata", Name: "authorization"}}, Scopes: []string{"api:admin"}},
+				},
+			},
 			Deadline: policy.Duration(5 * time.Second),
 			MaxBody:  1048576,
 			RateLimits: []policy.RateLimit{
 				{Name: "users/admin:principal-1s", Rate: 100, Per: policy.Duration(1 * time.Second), Burst: 100, Partition: "principal"},
 			},
+			ShedPriority:   "low",
 			HasResult:      true,
 			Produces:       []string{"application/json"},
 			RequestHeaders: []string{"Authorization"},
@@ -390,13 +509,16 @@ var service3 = policy.Service{
 			},
 		},
 		{
-			Service: "users", Name: "public", Kind: "unary",
-			Routes:   []policy.Route{{Verb: "GET", Pattern: "/users/public"}},
-			Access:   "public",
+			Service: "users", Name: "about", Kind: "unary",
+			Routes: []policy.Route{{Verb: "GET", Pattern: "/users/public"}},
+			Access: "public",
+			GRPC: &policy.GRPC{
+				Method: "users.Users/About",
+			},
 			Deadline: policy.Duration(5 * time.Second),
 			MaxBody:  1048576,
 			RateLimits: []policy.RateLimit{
-				{Name: "users/public:client_ip-1s", Rate: 10000, Per: policy.Duration(1 * time.Second), Burst: 20000, Partition: "client_ip"},
+				{Name: "users/about:client_ip-1s", Rate: 10000, Per: policy.Duration(1 * time.Second), Burst: 20000, Partition: "client_ip"},
 			},
 			HasResult: true,
 			Produces:  []string{"application/json"},

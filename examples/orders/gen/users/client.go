@@ -15,17 +15,17 @@ import (
 
 // Client is the "users" service client.
 type Client struct {
-	ListEndpoint   goa.Endpoint
-	AdminEndpoint  goa.Endpoint
-	PublicEndpoint goa.Endpoint
+	ListEndpoint  goa.Endpoint
+	AdminEndpoint goa.Endpoint
+	AboutEndpoint goa.Endpoint
 }
 
 // NewClient initializes a "users" service client given the endpoints.
-func NewClient(list, admin, public goa.Endpoint) *Client {
+func NewClient(list, admin, about goa.Endpoint) *Client {
 	return &Client{
-		ListEndpoint:   list,
-		AdminEndpoint:  admin,
-		PublicEndpoint: public,
+		ListEndpoint:  list,
+		AdminEndpoint: admin,
+		AboutEndpoint: about,
 	}
 }
 
@@ -49,12 +49,12 @@ func (c *Client) Admin(ctx context.Context, p *AdminPayload) (res *AdminResult, 
 	return ires.(*AdminResult), nil
 }
 
-// Public calls the "public" endpoint of the "users" service.
-func (c *Client) Public(ctx context.Context) (res *PublicResult, err error) {
+// About calls the "about" endpoint of the "users" service.
+func (c *Client) About(ctx context.Context) (res *AboutResult, err error) {
 	var ires any
-	ires, err = c.PublicEndpoint(ctx, nil)
+	ires, err = c.AboutEndpoint(ctx, nil)
 	if err != nil {
 		return
 	}
-	return ires.(*PublicResult), nil
+	return ires.(*AboutResult), nil
 }

@@ -16,9 +16,9 @@ import (
 
 // Endpoints wraps the "users" service endpoints.
 type Endpoints struct {
-	List   goa.Endpoint
-	Admin  goa.Endpoint
-	Public goa.Endpoint
+	List  goa.Endpoint
+	Admin goa.Endpoint
+	About goa.Endpoint
 }
 
 // NewEndpoints wraps the methods of the "users" service with endpoints.
@@ -26,9 +26,9 @@ func NewEndpoints(s Service) *Endpoints {
 	// Casting service to Auther interface
 	a := s.(Auther)
 	return &Endpoints{
-		List:   NewListEndpoint(s, a.APIKeyAuth),
-		Admin:  NewAdminEndpoint(s, a.JWTAuth),
-		Public: NewPublicEndpoint(s),
+		List:  NewListEndpoint(s, a.APIKeyAuth),
+		Admin: NewAdminEndpoint(s, a.JWTAuth),
+		About: NewAboutEndpoint(s),
 	}
 }
 
@@ -36,7 +36,7 @@ func NewEndpoints(s Service) *Endpoints {
 func (e *Endpoints) Use(m func(goa.Endpoint) goa.Endpoint) {
 	e.List = m(e.List)
 	e.Admin = m(e.Admin)
-	e.Public = m(e.Public)
+	e.About = m(e.About)
 }
 
 // NewListEndpoint returns an endpoint function that calls the method "list" of
@@ -77,10 +77,10 @@ func NewAdminEndpoint(s Service, authJWTFn security.AuthJWTFunc) goa.Endpoint {
 	}
 }
 
-// NewPublicEndpoint returns an endpoint function that calls the method
-// "public" of service "users".
-func NewPublicEndpoint(s Service) goa.Endpoint {
+// NewAboutEndpoint returns an endpoint function that calls the method "about"
+// of service "users".
+func NewAboutEndpoint(s Service) goa.Endpoint {
 	return func(ctx context.Context, req any) (any, error) {
-		return s.Public(ctx)
+		return s.About(ctx)
 	}
 }

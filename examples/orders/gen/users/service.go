@@ -20,7 +20,7 @@ type Service interface {
 	// List the users by name, with what became of their orders.
 	Admin(context.Context, *AdminPayload) (res *AdminResult, err error)
 	// Tell what anybody may know before they become a user.
-	Public(context.Context) (res *PublicResult, err error)
+	About(context.Context) (res *AboutResult, err error)
 }
 
 // Auther defines the authorization functions to be implemented by the service.
@@ -45,7 +45,15 @@ const ServiceName = "users"
 // MethodNames lists the service method names as defined in the design. These
 // are the same values that are set in the endpoint request contexts under the
 // MethodKey key.
-var MethodNames = [3]string{"list", "admin", "public"}
+var MethodNames = [3]string{"list", "admin", "about"}
+
+// AboutResult is the result type of the users service about method.
+type AboutResult struct {
+	// Name of the shop.
+	Shop string
+	// ISO 4217 codes that an order may be in.
+	Currencies []string
+}
 
 // AdminPayload is the payload type of the users service admin method.
 type AdminPayload struct {
@@ -77,14 +85,6 @@ type ListPayload struct {
 type ListResult struct {
 	// The users of this page, by name.
 	Users []*User
-}
-
-// PublicResult is the result type of the users service public method.
-type PublicResult struct {
-	// Name of the shop.
-	Shop string
-	// ISO 4217 codes that an order may be in.
-	Currencies []string
 }
 
 type User struct {

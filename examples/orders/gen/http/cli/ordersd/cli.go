@@ -26,8 +26,8 @@ import (
 //	command (subcommand1|subcommand2|...)
 func UsageCommands() []string {
 	return []string{
-		"orders (create|get|list|cancel)",
-		"users (list|admin|public)",
+		"orders (create|get|list|cancel|watch-orders|live)",
+		"users (list|admin|about)",
 		"accounts me",
 		"reports sales",
 	}
@@ -50,6 +50,8 @@ func ParseEndpoint(
 	enc func(*http.Request) goahttp.Encoder,
 	dec func(*http.Response) goahttp.Decoder,
 	restore bool,
+	dialer goahttp.Dialer,
+	ordersConfigurer *ordersc.ConnConfigurer,
 ) (goa.Endpoint, any, error) {
 	var (
 		ordersFlags = flag.NewFlagSet("orders", flag.ContinueOnError)
@@ -71,6 +73,14 @@ func ParseEndpoint(
 		ordersCancelIDFlag    = ordersCancelFlags.String("id", "REQUIRED", "The order's identifier.")
 		ordersCancelTokenFlag = ordersCancelFlags.String("token", "REQUIRED", "")
 
+		ordersWatchOrdersFlags     = flag.NewFlagSet("watch-orders", flag.ExitOnError)
+		ordersWatchOrdersSinceFlag = ordersWatchOrdersFlags.String("since", "", "")
+		ordersWatchOrdersTokenFlag = ordersWatchOrdersFlags.String("token", "REQUIRED", "")
+
+		ordersLiveFlags     = flag.NewFlagSet("live", flag.ExitOnError)
+		ordersLiveSinceFlag = ordersLiveFlags.String("since", "", "")
+		ordersLiveTokenFlag = ordersLiveFlags.String("token", "REQUIRED", "")
+
 		usersFlags = flag.NewFlagSet("users", flag.ContinueOnError)
 
 		usersListFlags     = flag.NewFlagSet("list", flag.ExitOnError)
@@ -83,7 +93,7 @@ func ParseEndpoint(
 		usersAdminAfterFlag = usersAdminFlags.String("after", "", "")
 		usersAdminTokenFlag = usersAdminFlags.String("token", "REQUIRED", "")
 
-		usersPublicFlags = flag.NewFlagSet("public", flag.ExitOnError)
+		usersAboutFlags = flag.NewFlagSet("about", flag.ExitOnError)
 
 		accountsFlags = flag.NewFlagSet("accounts", flag.ContinueOnError)
 
@@ -103,11 +113,13 @@ func ParseEndpoint(
 	ordersGetFlags.Usage = ordersGetUsage
 	ordersListFlags.Usage = ordersListUsage
 	ordersCancelFlags.Usage = ordersCancelUsage
+	ordersWatchOrdersFlags.Usage = ordersWatchOrdersUsage
+	ordersLiveFlags.Usage = ordersLiveUsage
 
 	usersFlags.Usage = usersUsage
 	usersListFlags.Usage = usersListUsage
 	usersAdminFlags.Usage = usersAdminUsage
-	usersPublicFlags.Usage = usersPublicUsage
+	usersAboutFlags.Usage = usersAboutUsage
 
 	accountsFlags.Usage = accountsUsage
 	accountsMeFlags.Usage = accountsMeUsage
@@ -167,6 +179,12 @@ func ParseEndpoint(
 			case "cancel":
 				epf = ordersCancelFlags
 
+			case "watch-orders":
+				epf = ordersWatchOrdersFlags
+
+			case "live":
+				epf = ordersLiveFlags
+
 			}
 
 		case "users":
@@ -177,8 +195,8 @@ func ParseEndpoint(
 			case "admin":
 				epf = usersAdminFlags
 
-			case "public":
-				epf = usersPublicFlags
+			case "about":
+				epf = usersAboutFlags
 
 			}
 
@@ -217,7 +235,7 @@ func ParseEndpoint(
 	{
 		switch svcn {
 		case "orders":
-			c := ordersc.NewClient(scheme, host, doer, enc, dec, restore)
+			c := ordersc.NewClient(scheme, host, doer, enc, dec, restore, dialer, ordersConfigurer)
 			switch epn {
 			case "create":
 				endpoint = c.Create()
@@ -231,6 +249,12 @@ func ParseEndpoint(
 			case "cancel":
 				endpoint = c.Cancel()
 				data, err = ordersc.BuildCancelPayload(*ordersCancelIDFlag, *ordersCancelTokenFlag)
+			case "watch-orders":
+				endpoint = c.WatchOrders()
+				data, err = ordersc.BuildWatchOrdersPayload(*ordersWatchOrdersSinceFlag, *ordersWatchOrdersTokenFlag)
+			case "live":
+				endpoint = c.Live()
+				data, err = ordersc.BuildLivePayload(*ordersLiveSinceFlag, *ordersLiveTokenFlag)
 			}
 		case "users":
 			c := usersc.NewClient(scheme, host, doer, enc, dec, restore)
@@ -241,8 +265,8 @@ func ParseEndpoint(
 			case "admin":
 				endpoint = c.Admin()
 				data, err = usersc.BuildAdminPayload(*usersAdminLimitFlag, *usersAdminAfterFlag, *usersAdminTokenFlag)
-			case "public":
-				endpoint = c.Public()
+			case "about":
+				endpoint = c.About()
 			}
 		case "accounts":
 			c := accountsc.NewClient(scheme, host, doer, enc, dec, restore)
@@ -276,6 +300,8 @@ func ordersUsage() {
 	fmt.Fprintln(os.Stderr, `    get: Show one order.`)
 	fmt.Fprintln(os.Stderr, `    list: List the caller's orders, newest first. Pages stay stable while orders arrive: each order that existed when the first page was read is on exactly one page.`)
 	fmt.Fprintln(os.Stderr, `    cancel: Cancel an order that has not shipped. Cancelling again changes nothing and succeeds.`)
+	fmt.Fprintln(os.Stderr, `    watch-orders: Follow what becomes of the caller's orders, from now on or from an event on. The stream begins with an event alive, and has one whenever nothing else happened for a while.`)
+	fmt.Fprintln(os.Stderr, `    live: Follow what becomes of the caller's orders, and say meanwhile which events are of interest. Each filter is answered, and holds for the events after its answer.`)
 	fmt.Fprintln(os.Stderr)
 	fmt.Fprintln(os.Stderr, "Additional help:")
 	fmt.Fprintf(os.Stderr, "    %s orders COMMAND --help\n", os.Args[0])
@@ -362,6 +388,46 @@ func ordersCancelUsage() {
 	fmt.Fprintf(os.Stderr, "    %s %s\n", os.Args[0], "orders cancel --id \"ord_5r7wq3kzv2ncl4xgy6tjd2hame\" --token \"Quis ratione adipisci voluptate illum.\"")
 }
 
+func ordersWatchOrdersUsage() {
+	// Header with flags
+	fmt.Fprintf(os.Stderr, "%s [flags] orders watch-orders", os.Args[0])
+	fmt.Fprint(os.Stderr, " -since STRING")
+	fmt.Fprint(os.Stderr, " -token STRING")
+	fmt.Fprintln(os.Stderr)
+
+	// Description
+	fmt.Fprintln(os.Stderr)
+	fmt.Fprintln(os.Stderr, `Follow what becomes of the caller's orders, from now on or from an event on. The stream begins with an event alive, and has one whenever nothing else happened for a while.`)
+
+	// Flags list
+	fmt.Fprintln(os.Stderr, `    -since STRING: `)
+	fmt.Fprintln(os.Stderr, `    -token STRING: `)
+
+	fmt.Fprintln(os.Stderr)
+	fmt.Fprintln(os.Stderr, "Example:")
+	fmt.Fprintf(os.Stderr, "    %s %s\n", os.Args[0], "orders watch-orders --since \"start\" --token \"Reprehenderit sint.\"")
+}
+
+func ordersLiveUsage() {
+	// Header with flags
+	fmt.Fprintf(os.Stderr, "%s [flags] orders live", os.Args[0])
+	fmt.Fprint(os.Stderr, " -since STRING")
+	fmt.Fprint(os.Stderr, " -token STRING")
+	fmt.Fprintln(os.Stderr)
+
+	// Description
+	fmt.Fprintln(os.Stderr)
+	fmt.Fprintln(os.Stderr, `Follow what becomes of the caller's orders, and say meanwhile which events are of interest. Each filter is answered, and holds for the events after its answer.`)
+
+	// Flags list
+	fmt.Fprintln(os.Stderr, `    -since STRING: `)
+	fmt.Fprintln(os.Stderr, `    -token STRING: `)
+
+	fmt.Fprintln(os.Stderr)
+	fmt.Fprintln(os.Stderr, "Example:")
+	fmt.Fprintf(os.Stderr, "    %s %s\n", os.Args[0], "orders live --since \"start\" --token \"Reprehenderit sint.\"")
+}
+
 // usersUsage displays the usage of the users command and its subcommands.
 func usersUsage() {
 	fmt.Fprintln(os.Stderr, `Those who have placed orders.`)
@@ -369,7 +435,7 @@ func usersUsage() {
 	fmt.Fprintln(os.Stderr, "COMMAND:")
 	fmt.Fprintln(os.Stderr, `    list: List the users by name.`)
 	fmt.Fprintln(os.Stderr, `    admin: List the users by name, with what became of their orders.`)
-	fmt.Fprintln(os.Stderr, `    public: Tell what anybody may know before they become a user.`)
+	fmt.Fprintln(os.Stderr, `    about: Tell what anybody may know before they become a user.`)
 	fmt.Fprintln(os.Stderr)
 	fmt.Fprintln(os.Stderr, "Additional help:")
 	fmt.Fprintf(os.Stderr, "    %s users COMMAND --help\n", os.Args[0])
@@ -418,9 +484,9 @@ func usersAdminUsage() {
 	fmt.Fprintf(os.Stderr, "    %s %s\n", os.Args[0], "users admin --limit 20 --after \"alice\" --token \"Ea porro exercitationem rerum enim.\"")
 }
 
-func usersPublicUsage() {
+func usersAboutUsage() {
 	// Header with flags
-	fmt.Fprintf(os.Stderr, "%s [flags] users public", os.Args[0])
+	fmt.Fprintf(os.Stderr, "%s [flags] users about", os.Args[0])
 	fmt.Fprintln(os.Stderr)
 
 	// Description
@@ -431,7 +497,7 @@ func usersPublicUsage() {
 
 	fmt.Fprintln(os.Stderr)
 	fmt.Fprintln(os.Stderr, "Example:")
-	fmt.Fprintf(os.Stderr, "    %s %s\n", os.Args[0], "users public")
+	fmt.Fprintf(os.Stderr, "    %s %s\n", os.Args[0], "users about")
 }
 
 // accountsUsage displays the usage of the accounts command and its subcommands.

@@ -197,3 +197,53 @@ func BuildCancelPayload(ordersCancelID string, ordersCancelToken string) (*order
 
 	return v, nil
 }
+
+// BuildWatchOrdersPayload builds the payload for the orders watch_orders
+// endpoint from CLI flags.
+func BuildWatchOrdersPayload(ordersWatchOrdersSince string, ordersWatchOrdersToken string) (*orders.Watch, error) {
+	var err error
+	var since *string
+	{
+		if ordersWatchOrdersSince != "" {
+			since = &ordersWatchOrdersSince
+			err = goa.MergeErrors(err, goa.ValidatePattern("since", *since, "^(start|ord_[a-z2-7]{26}\\.(placed|shipped|cancelled))$"))
+			if err != nil {
+				return nil, err
+			}
+		}
+	}
+	var token string
+	{
+		token = ordersWatchOrdersToken
+	}
+	v := &orders.Watch{}
+	v.Since = since
+	v.Token = token
+
+	return v, nil
+}
+
+// BuildLivePayload builds the payload for the orders live endpoint from CLI
+// flags.
+func BuildLivePayload(ordersLiveSince string, ordersLiveToken string) (*orders.Watch, error) {
+	var err error
+	var since *string
+	{
+		if ordersLiveSince != "" {
+			since = &ordersLiveSince
+			err = goa.MergeErrors(err, goa.ValidatePattern("since", *since, "^(start|ord_[a-z2-7]{26}\\.(placed|shipped|cancelled))$"))
+			if err != nil {
+				return nil, err
+			}
+		}
+	}
+	var token string
+	{
+		token = ordersLiveToken
+	}
+	v := &orders.Watch{}
+	v.Since = since
+	v.Token = token
+
+	return v, nil
+}

@@ -9,7 +9,9 @@ package client
 
 import (
 	"context"
+	"fmt"
 	"net/http"
+	"strings"
 
 	goahttp "goa.design/goa/v3/http"
 	goa "goa.design/goa/v3/pkg"
@@ -29,14 +31,23 @@ type Client struct {
 	// Cancel Doer is the HTTP client used to make requests to the cancel endpoint.
 	CancelDoer goahttp.Doer
 
+	// WatchOrders Doer is the HTTP client used to make requests to the
+	// watch_orders endpoint.
+	WatchOrdersDoer goahttp.Doer
+
+	// Live Doer is the HTTP client used to make requests to the live endpoint.
+	LiveDoer goahttp.Doer
+
 	// RestoreResponseBody controls whether the response bodies are reset after
 	// decoding so they can be read again.
 	RestoreResponseBody bool
 
-	scheme  string
-	host    string
-	encoder func(*http.Request) goahttp.Encoder
-	decoder func(*http.Response) goahttp.Decoder
+	scheme     string
+	host       string
+	encoder    func(*http.Request) goahttp.Encoder
+	decoder    func(*http.Response) goahttp.Decoder
+	dialer     goahttp.Dialer
+	configurer *ConnConfigurer
 }
 
 // NewClient instantiates HTTP clients for all the orders service servers.
@@ -47,17 +58,26 @@ func NewClient(
 	enc func(*http.Request) goahttp.Encoder,
 	dec func(*http.Response) goahttp.Decoder,
 	restoreBody bool,
+	dialer goahttp.Dialer,
+	cfn *ConnConfigurer,
 ) *Client {
+	if cfn == nil {
+		cfn = &ConnConfigurer{}
+	}
 	return &Client{
 		CreateDoer:          doer,
 		GetDoer:             doer,
 		ListDoer:            doer,
 		CancelDoer:          doer,
+		WatchOrdersDoer:     doer,
+		LiveDoer:            doer,
 		RestoreResponseBody: restoreBody,
 		scheme:              scheme,
 		host:                host,
 		decoder:             dec,
 		encoder:             enc,
+		dialer:              dialer,
+		configurer:          cfn,
 	}
 }
 
@@ -154,5 +174,73 @@ func (c *Client) Cancel() goa.Endpoint {
 			return nil, goahttp.ErrRequestError("orders", "cancel", err)
 		}
 		return decodeResponse(resp)
+	}
+}
+
+// WatchOrders returns an endpoint that makes HTTP requests to the orders
+// service watch_orders server.
+func (c *Client) WatchOrders() goa.Endpoint {
+	var (
+		encodeRequest  = EncodeWatchOrdersRequest(c.encoder)
+		decodeResponse = DecodeWatchOrdersResponse(c.decoder, c.RestoreResponseBody)
+	)
+	return func(ctx context.Context, v any) (any, error) {
+		req, err := c.BuildWatchOrdersRequest(ctx, v)
+		if err != nil {
+			return nil, err
+		}
+		err = encodeRequest(req, v)
+		if err != nil {
+			return nil, err
+		}
+		// For SSE endpoints, connect and return a stream
+		resp, err := c.WatchOrdersDoer.Do(req)
+		if err != nil {
+			return nil, goahttp.ErrRequestError("orders", "watch_orders", err)
+		}
+
+		if resp.StatusCode != http.StatusOK {
+			// Decode designed errors (the decoder closes the response body).
+			return decodeResponse(resp)
+		}
+
+		contentType := resp.Header.Get("Content-Type")
+		if contentType != "" && !strings.HasPrefix(contentType, "text/event-stream") {
+			resp.Body.Close()
+			return nil, fmt.Errorf("unexpected content type: %s (expected text/event-stream)", contentType)
+		}
+
+		return NewWatchOrdersStream(resp, c.decoder), nil
+	}
+}
+
+// Live returns an endpoint that makes HTTP requests to the orders service live
+// server.
+func (c *Client) Live() goa.Endpoint {
+	var (
+		encodeRequest  = EncodeLiveRequest(c.encoder)
+		decodeResponse = DecodeLiveResponse(c.decoder, c.RestoreResponseBody)
+	)
+	return func(ctx context.Context, v any) (any, error) {
+		req, err := c.BuildLiveRequest(ctx, v)
+		if err != nil {
+			return nil, err
+		}
+		err = encodeRequest(req, v)
+		if err != nil {
+			return nil, err
+		}
+		conn, resp, err := c.dialer.DialContext(ctx, req.URL.String(), req.Header)
+		if err != nil {
+			if resp != nil {
+				return decodeResponse(resp)
+			}
+			return nil, goahttp.ErrRequestError("orders", "live", err)
+		}
+		if c.configurer.LiveFn != nil {
+			conn = c.configurer.LiveFn(conn, nil)
+		}
+		stream := &LiveClientStream{conn: conn}
+		return stream, nil
 	}
 }

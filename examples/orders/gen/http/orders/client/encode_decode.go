@@ -495,6 +495,266 @@ func DecodeCancelResponse(decoder func(*http.Response) goahttp.Decoder, restoreB
 	}
 }
 
+// BuildWatchOrdersRequest instantiates a HTTP request object with method and
+// path set to call the "orders" service "watch_orders" endpoint
+func (c *Client) BuildWatchOrdersRequest(ctx context.Context, v any) (*http.Request, error) {
+	u := &url.URL{Scheme: c.scheme, Host: c.host, Path: WatchOrdersOrdersPath()}
+	req, err := http.NewRequest("GET", u.String(), nil)
+	if err != nil {
+		return nil, goahttp.ErrInvalidURL("orders", "watch_orders", u.String(), err)
+	}
+	if ctx != nil {
+		req = req.WithContext(ctx)
+	}
+
+	return req, nil
+}
+
+// EncodeWatchOrdersRequest returns an encoder for requests sent to the orders
+// watch_orders server.
+func EncodeWatchOrdersRequest(encoder func(*http.Request) goahttp.Encoder) func(*http.Request, any) error {
+	return func(req *http.Request, v any) error {
+		p, ok := v.(*orders.Watch)
+		if !ok {
+			return goahttp.ErrInvalidType("orders", "watch_orders", "*orders.Watch", v)
+		}
+		if p.Since != nil {
+			head := *p.Since
+			req.Header.Set("Last-Event-ID", head)
+		}
+		{
+			head := p.Token
+			if !strings.Contains(head, " ") {
+				req.Header.Set("Authorization", "Bearer "+head)
+			} else {
+				req.Header.Set("Authorization", head)
+			}
+		}
+		return nil
+	}
+}
+
+// DecodeWatchOrdersResponse returns a decoder for responses returned by the
+// orders watch_orders endpoint. restoreBody controls whether the response body
+// should be restored after having been read.
+// DecodeWatchOrdersResponse may return the following errors:
+//   - "gone" (type *goa.ServiceError): http.StatusGone
+//   - "slow" (type *goa.ServiceError): http.StatusServiceUnavailable
+//   - "forbidden" (type *goa.ServiceError): http.StatusForbidden
+//   - error: internal error
+func DecodeWatchOrdersResponse(decoder func(*http.Response) goahttp.Decoder, restoreBody bool) func(*http.Response) (any, error) {
+	return func(resp *http.Response) (any, error) {
+		if restoreBody {
+			b, err := io.ReadAll(resp.Body)
+			if err != nil {
+				return nil, err
+			}
+			resp.Body = io.NopCloser(bytes.NewBuffer(b))
+			defer func() {
+				resp.Body = io.NopCloser(bytes.NewBuffer(b))
+			}()
+		} else {
+			defer resp.Body.Close()
+		}
+		switch resp.StatusCode {
+		case http.StatusOK:
+			var (
+				body WatchOrdersResponseBody
+				err  error
+			)
+			err = decoder(resp).Decode(&body)
+			if err != nil {
+				return nil, goahttp.ErrDecodingError("orders", "watch_orders", err)
+			}
+			err = ValidateWatchOrdersResponseBody(&body)
+			if err != nil {
+				return nil, goahttp.ErrValidationError("orders", "watch_orders", err)
+			}
+			res := NewWatchOrdersOrderEventOK(&body)
+			return res, nil
+		case http.StatusGone:
+			var (
+				body WatchOrdersGoneResponseBody
+				err  error
+			)
+			err = decoder(resp).Decode(&body)
+			if err != nil {
+				return nil, goahttp.ErrDecodingError("orders", "watch_orders", err)
+			}
+			err = ValidateWatchOrdersGoneResponseBody(&body)
+			if err != nil {
+				return nil, goahttp.ErrValidationError("orders", "watch_orders", err)
+			}
+			return nil, NewWatchOrdersGone(&body)
+		case http.StatusServiceUnavailable:
+			var (
+				body WatchOrdersSlowResponseBody
+				err  error
+			)
+			err = decoder(resp).Decode(&body)
+			if err != nil {
+				return nil, goahttp.ErrDecodingError("orders", "watch_orders", err)
+			}
+			err = ValidateWatchOrdersSlowResponseBody(&body)
+			if err != nil {
+				return nil, goahttp.ErrValidationError("orders", "watch_orders", err)
+			}
+			return nil, NewWatchOrdersSlow(&body)
+		case http.StatusForbidden:
+			var (
+				body WatchOrdersForbiddenResponseBody
+				err  error
+			)
+			err = decoder(resp).Decode(&body)
+			if err != nil {
+				return nil, goahttp.ErrDecodingError("orders", "watch_orders", err)
+			}
+			err = ValidateWatchOrdersForbiddenResponseBody(&body)
+			if err != nil {
+				return nil, goahttp.ErrValidationError("orders", "watch_orders", err)
+			}
+			return nil, NewWatchOrdersForbidden(&body)
+		default:
+			body, _ := io.ReadAll(resp.Body)
+			return nil, goahttp.ErrInvalidResponse("orders", "watch_orders", resp.StatusCode, string(body))
+		}
+	}
+}
+
+// BuildLiveRequest instantiates a HTTP request object with method and path set
+// to call the "orders" service "live" endpoint
+func (c *Client) BuildLiveRequest(ctx context.Context, v any) (*http.Request, error) {
+	scheme := c.scheme
+	switch c.scheme {
+	case "http":
+		scheme = "ws"
+	case "https":
+		scheme = "wss"
+	}
+	u := &url.URL{Scheme: scheme, Host: c.host, Path: LiveOrdersPath()}
+	req, err := http.NewRequest("GET", u.String(), nil)
+	if err != nil {
+		return nil, goahttp.ErrInvalidURL("orders", "live", u.String(), err)
+	}
+	if ctx != nil {
+		req = req.WithContext(ctx)
+	}
+
+	return req, nil
+}
+
+// EncodeLiveRequest returns an encoder for requests sent to the orders live
+// server.
+func EncodeLiveRequest(encoder func(*http.Request) goahttp.Encoder) func(*http.Request, any) error {
+	return func(req *http.Request, v any) error {
+		p, ok := v.(*orders.Watch)
+		if !ok {
+			return goahttp.ErrInvalidType("orders", "live", "*orders.Watch", v)
+		}
+		{
+			head := p.Token
+			if !strings.Contains(head, " ") {
+				req.Header.Set("Authorization", "Bearer "+head)
+			} else {
+				req.Header.Set("Authorization", head)
+			}
+		}
+		values := req.URL.Query()
+		if p.Since != nil {
+			values.Add("since", *p.Since)
+		}
+		req.URL.RawQuery = values.Encode()
+		return nil
+	}
+}
+
+// DecodeLiveResponse returns a decoder for responses returned by the orders
+// live endpoint. restoreBody controls whether the response body should be
+// restored after having been read.
+// DecodeLiveResponse may return the following errors:
+//   - "gone" (type *goa.ServiceError): http.StatusGone
+//   - "slow" (type *goa.ServiceError): http.StatusServiceUnavailable
+//   - "forbidden" (type *goa.ServiceError): http.StatusForbidden
+//   - error: internal error
+func DecodeLiveResponse(decoder func(*http.Response) goahttp.Decoder, restoreBody bool) func(*http.Response) (any, error) {
+	return func(resp *http.Response) (any, error) {
+		if restoreBody {
+			b, err := io.ReadAll(resp.Body)
+			if err != nil {
+				return nil, err
+			}
+			resp.Body = io.NopCloser(bytes.NewBuffer(b))
+			defer func() {
+				resp.Body = io.NopCloser(bytes.NewBuffer(b))
+			}()
+		} else {
+			defer resp.Body.Close()
+		}
+		switch resp.StatusCode {
+		case http.StatusOK:
+			var (
+				body LiveResponseBody
+				err  error
+			)
+			err = decoder(resp).Decode(&body)
+			if err != nil {
+				return nil, goahttp.ErrDecodingError("orders", "live", err)
+			}
+			err = ValidateLiveResponseBody(&body)
+			if err != nil {
+				return nil, goahttp.ErrValidationError("orders", "live", err)
+			}
+			res := NewLiveUpdateOK(&body)
+			return res, nil
+		case http.StatusGone:
+			var (
+				body LiveGoneResponseBody
+				err  error
+			)
+			err = decoder(resp).Decode(&body)
+			if err != nil {
+				return nil, goahttp.ErrDecodingError("orders", "live", err)
+			}
+			err = ValidateLiveGoneResponseBody(&body)
+			if err != nil {
+				return nil, goahttp.ErrValidationError("orders", "live", err)
+			}
+			return nil, NewLiveGone(&body)
+		case http.StatusServiceUnavailable:
+			var (
+				body LiveSlowResponseBody
+				err  error
+			)
+			err = decoder(resp).Decode(&body)
+			if err != nil {
+				return nil, goahttp.ErrDecodingError("orders", "live", err)
+			}
+			err = ValidateLiveSlowResponseBody(&body)
+			if err != nil {
+				return nil, goahttp.ErrValidationError("orders", "live", err)
+			}
+			return nil, NewLiveSlow(&body)
+		case http.StatusForbidden:
+			var (
+				body LiveForbiddenResponseBody
+				err  error
+			)
+			err = decoder(resp).Decode(&body)
+			if err != nil {
+				return nil, goahttp.ErrDecodingError("orders", "live", err)
+			}
+			err = ValidateLiveForbiddenResponseBody(&body)
+			if err != nil {
+				return nil, goahttp.ErrValidationError("orders", "live", err)
+			}
+			return nil, NewLiveForbidden(&body)
+		default:
+			body, _ := io.ReadAll(resp.Body)
+			return nil, goahttp.ErrInvalidResponse("orders", "live", resp.StatusCode, string(body))
+		}
+	}
+}
+
 // marshalOrdersOrderItemToOrderItemRequestBody builds a value of type
 // *OrderItemRequestBody from a value of type *orders.OrderItem.
 func marshalOrdersOrderItemToOrderItemRequestBody(v *orders.OrderItem) *OrderItemRequestBody {
@@ -593,6 +853,42 @@ func unmarshalOrderSummaryResponseBodyToOrdersOrderSummary(v *OrderSummaryRespon
 		Currency:   *v.Currency,
 		TotalCents: *v.TotalCents,
 		PlacedAt:   *v.PlacedAt,
+	}
+
+	return res
+}
+
+// unmarshalOrderEventResponseBodyToOrdersOrderEvent builds a value of type
+// *orders.OrderEvent from a value of type *OrderEventResponseBody.
+func unmarshalOrderEventResponseBodyToOrdersOrderEvent(v *OrderEventResponseBody) *orders.OrderEvent {
+	if v == nil {
+		return nil
+	}
+	res := &orders.OrderEvent{
+		ID:        *v.ID,
+		Kind:      *v.Kind,
+		OrderID:   v.OrderID,
+		CreatedBy: v.CreatedBy,
+		At:        *v.At,
+	}
+
+	return res
+}
+
+// unmarshalLiveFilterResponseBodyToOrdersLiveFilter builds a value of type
+// *orders.LiveFilter from a value of type *LiveFilterResponseBody.
+func unmarshalLiveFilterResponseBodyToOrdersLiveFilter(v *LiveFilterResponseBody) *orders.LiveFilter {
+	if v == nil {
+		return nil
+	}
+	res := &orders.LiveFilter{
+		OrderID: v.OrderID,
+	}
+	if v.Kinds != nil {
+		res.Kinds = make([]string, len(v.Kinds))
+		for i, val := range v.Kinds {
+			res.Kinds[i] = val
+		}
 	}
 
 	return res

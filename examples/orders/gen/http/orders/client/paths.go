@@ -30,3 +30,13 @@ func ListOrdersPath() string {
 func CancelOrdersPath(id string) string {
 	return fmt.Sprintf("/orders/%v/cancel", id)
 }
+
+// WatchOrdersOrdersPath returns the URL path to the orders service watch_orders HTTP endpoint.
+func WatchOrdersOrdersPath() string {
+	return "/orders/events"
+}
+
+// LiveOrdersPath returns the URL path to the orders service live HTTP endpoint.
+func LiveOrdersPath() string {
+	return "/orders/live"
+}

@@ -32,6 +32,10 @@ type CreateRequestBody struct {
 	Card *string `form:"card,omitempty" json:"card,omitempty" xml:"card,omitempty"`
 }
 
+// LiveStreamingBody is the type of the "orders" service "live" endpoint HTTP
+// request body.
+type LiveStreamingBody LiveFilterStreamingBody
+
 // CreateResponseBody is the type of the "orders" service "create" endpoint
 // HTTP response body.
 type CreateResponseBody struct {
@@ -138,6 +142,30 @@ type CancelResponseBody struct {
 	TotalCents *int64 `form:"total_cents,omitempty" json:"total_cents,omitempty" xml:"total_cents,omitempty"`
 	// When the order was placed (RFC 3339, UTC).
 	PlacedAt *string `form:"placed_at,omitempty" json:"placed_at,omitempty" xml:"placed_at,omitempty"`
+}
+
+// WatchOrdersResponseBody is the type of the "orders" service "watch_orders"
+// endpoint HTTP response body.
+type WatchOrdersResponseBody struct {
+	// What to send as since, or Last-Event-ID, to get the events after this one.
+	ID *string `form:"id,omitempty" json:"id,omitempty" xml:"id,omitempty"`
+	// What happened to the order; alive: nothing did.
+	Kind *string `form:"kind,omitempty" json:"kind,omitempty" xml:"kind,omitempty"`
+	// The order; absent from alive.
+	OrderID *string `form:"order_id,omitempty" json:"order_id,omitempty" xml:"order_id,omitempty"`
+	// The subject that placed the order; absent from alive.
+	CreatedBy *string `form:"created_by,omitempty" json:"created_by,omitempty" xml:"created_by,omitempty"`
+	// When it happened (RFC 3339, UTC).
+	At *string `form:"at,omitempty" json:"at,omitempty" xml:"at,omitempty"`
+}
+
+// LiveResponseBody is the type of the "orders" service "live" endpoint HTTP
+// response body.
+type LiveResponseBody struct {
+	// Something that happened to an order.
+	Event *OrderEventResponseBody `form:"event,omitempty" json:"event,omitempty" xml:"event,omitempty"`
+	// The filter that holds from here on.
+	Filter *LiveFilterResponseBody `form:"filter,omitempty" json:"filter,omitempty" xml:"filter,omitempty"`
 }
 
 // CreateBadRequestResponseBody is the type of the "orders" service "create"
@@ -302,6 +330,114 @@ type CancelForbiddenResponseBody struct {
 	Fault *bool `form:"fault,omitempty" json:"fault,omitempty" xml:"fault,omitempty"`
 }
 
+// WatchOrdersGoneResponseBody is the type of the "orders" service
+// "watch_orders" endpoint HTTP response body for the "gone" error.
+type WatchOrdersGoneResponseBody struct {
+	// Name is the name of this class of errors.
+	Name *string `form:"name,omitempty" json:"name,omitempty" xml:"name,omitempty"`
+	// ID is a unique identifier for this particular occurrence of the problem.
+	ID *string `form:"id,omitempty" json:"id,omitempty" xml:"id,omitempty"`
+	// Message is a human-readable explanation specific to this occurrence of the
+	// problem.
+	Message *string `form:"message,omitempty" json:"message,omitempty" xml:"message,omitempty"`
+	// Is the error temporary?
+	Temporary *bool `form:"temporary,omitempty" json:"temporary,omitempty" xml:"temporary,omitempty"`
+	// Is the error a timeout?
+	Timeout *bool `form:"timeout,omitempty" json:"timeout,omitempty" xml:"timeout,omitempty"`
+	// Is the error a server-side fault?
+	Fault *bool `form:"fault,omitempty" json:"fault,omitempty" xml:"fault,omitempty"`
+}
+
+// WatchOrdersSlowResponseBody is the type of the "orders" service
+// "watch_orders" endpoint HTTP response body for the "slow" error.
+type WatchOrdersSlowResponseBody struct {
+	// Name is the name of this class of errors.
+	Name *string `form:"name,omitempty" json:"name,omitempty" xml:"name,omitempty"`
+	// ID is a unique identifier for this particular occurrence of the problem.
+	ID *string `form:"id,omitempty" json:"id,omitempty" xml:"id,omitempty"`
+	// Message is a human-readable explanation specific to this occurrence of the
+	// problem.
+	Message *string `form:"message,omitempty" json:"message,omitempty" xml:"message,omitempty"`
+	// Is the error temporary?
+	Temporary *bool `form:"temporary,omitempty" json:"temporary,omitempty" xml:"temporary,omitempty"`
+	// Is the error a timeout?
+	Timeout *bool `form:"timeout,omitempty" json:"timeout,omitempty" xml:"timeout,omitempty"`
+	// Is the error a server-side fault?
+	Fault *bool `form:"fault,omitempty" json:"fault,omitempty" xml:"fault,omitempty"`
+}
+
+// WatchOrdersForbiddenResponseBody is the type of the "orders" service
+// "watch_orders" endpoint HTTP response body for the "forbidden" error.
+type WatchOrdersForbiddenResponseBody struct {
+	// Name is the name of this class of errors.
+	Name *string `form:"name,omitempty" json:"name,omitempty" xml:"name,omitempty"`
+	// ID is a unique identifier for this particular occurrence of the problem.
+	ID *string `form:"id,omitempty" json:"id,omitempty" xml:"id,omitempty"`
+	// Message is a human-readable explanation specific to this occurrence of the
+	// problem.
+	Message *string `form:"message,omitempty" json:"message,omitempty" xml:"message,omitempty"`
+	// Is the error temporary?
+	Temporary *bool `form:"temporary,omitempty" json:"temporary,omitempty" xml:"temporary,omitempty"`
+	// Is the error a timeout?
+	Timeout *bool `form:"timeout,omitempty" json:"timeout,omitempty" xml:"timeout,omitempty"`
+	// Is the error a server-side fault?
+	Fault *bool `form:"fault,omitempty" json:"fault,omitempty" xml:"fault,omitempty"`
+}
+
+// LiveGoneResponseBody is the type of the "orders" service "live" endpoint
+// HTTP response body for the "gone" error.
+type LiveGoneResponseBody struct {
+	// Name is the name of this class of errors.
+	Name *string `form:"name,omitempty" json:"name,omitempty" xml:"name,omitempty"`
+	// ID is a unique identifier for this particular occurrence of the problem.
+	ID *string `form:"id,omitempty" json:"id,omitempty" xml:"id,omitempty"`
+	// Message is a human-readable explanation specific to this occurrence of the
+	// problem.
+	Message *string `form:"message,omitempty" json:"message,omitempty" xml:"message,omitempty"`
+	// Is the error temporary?
+	Temporary *bool `form:"temporary,omitempty" json:"temporary,omitempty" xml:"temporary,omitempty"`
+	// Is the error a timeout?
+	Timeout *bool `form:"timeout,omitempty" json:"timeout,omitempty" xml:"timeout,omitempty"`
+	// Is the error a server-side fault?
+	Fault *bool `form:"fault,omitempty" json:"fault,omitempty" xml:"fault,omitempty"`
+}
+
+// LiveSlowResponseBody is the type of the "orders" service "live" endpoint
+// HTTP response body for the "slow" error.
+type LiveSlowResponseBody struct {
+	// Name is the name of this class of errors.
+	Name *string `form:"name,omitempty" json:"name,omitempty" xml:"name,omitempty"`
+	// ID is a unique identifier for this particular occurrence of the problem.
+	ID *string `form:"id,omitempty" json:"id,omitempty" xml:"id,omitempty"`
+	// Message is a human-readable explanation specific to this occurrence of the
+	// problem.
+	Message *string `form:"message,omitempty" json:"message,omitempty" xml:"message,omitempty"`
+	// Is the error temporary?
+	Temporary *bool `form:"temporary,omitempty" json:"temporary,omitempty" xml:"temporary,omitempty"`
+	// Is the error a timeout?
+	Timeout *bool `form:"timeout,omitempty" json:"timeout,omitempty" xml:"timeout,omitempty"`
+	// Is the error a server-side fault?
+	Fault *bool `form:"fault,omitempty" json:"fault,omitempty" xml:"fault,omitempty"`
+}
+
+// LiveForbiddenResponseBody is the type of the "orders" service "live"
+// endpoint HTTP response body for the "forbidden" error.
+type LiveForbiddenResponseBody struct {
+	// Name is the name of this class of errors.
+	Name *string `form:"name,omitempty" json:"name,omitempty" xml:"name,omitempty"`
+	// ID is a unique identifier for this particular occurrence of the problem.
+	ID *string `form:"id,omitempty" json:"id,omitempty" xml:"id,omitempty"`
+	// Message is a human-readable explanation specific to this occurrence of the
+	// problem.
+	Message *string `form:"message,omitempty" json:"message,omitempty" xml:"message,omitempty"`
+	// Is the error temporary?
+	Temporary *bool `form:"temporary,omitempty" json:"temporary,omitempty" xml:"temporary,omitempty"`
+	// Is the error a timeout?
+	Timeout *bool `form:"timeout,omitempty" json:"timeout,omitempty" xml:"timeout,omitempty"`
+	// Is the error a server-side fault?
+	Fault *bool `form:"fault,omitempty" json:"fault,omitempty" xml:"fault,omitempty"`
+}
+
 // OrderItemRequestBody is used to define fields on request body types.
 type OrderItemRequestBody struct {
 	// Article number.
@@ -370,6 +506,36 @@ type OrderSummaryResponseBody struct {
 	PlacedAt *string `form:"placed_at,omitempty" json:"placed_at,omitempty" xml:"placed_at,omitempty"`
 }
 
+// LiveFilterStreamingBody is used to define fields on request body types.
+type LiveFilterStreamingBody struct {
+	// The kinds of events; absent for all.
+	Kinds []string `form:"kinds,omitempty" json:"kinds,omitempty" xml:"kinds,omitempty"`
+	// The order; absent for all of the caller's.
+	OrderID *string `form:"order_id,omitempty" json:"order_id,omitempty" xml:"order_id,omitempty"`
+}
+
+// OrderEventResponseBody is used to define fields on response body types.
+type OrderEventResponseBody struct {
+	// What to send as since, or Last-Event-ID, to get the events after this one.
+	ID *string `form:"id,omitempty" json:"id,omitempty" xml:"id,omitempty"`
+	// What happened to the order; alive: nothing did.
+	Kind *string `form:"kind,omitempty" json:"kind,omitempty" xml:"kind,omitempty"`
+	// The order; absent from alive.
+	OrderID *string `form:"order_id,omitempty" json:"order_id,omitempty" xml:"order_id,omitempty"`
+	// The subject that placed the order; absent from alive.
+	CreatedBy *string `form:"created_by,omitempty" json:"created_by,omitempty" xml:"created_by,omitempty"`
+	// When it happened (RFC 3339, UTC).
+	At *string `form:"at,omitempty" json:"at,omitempty" xml:"at,omitempty"`
+}
+
+// LiveFilterResponseBody is used to define fields on response body types.
+type LiveFilterResponseBody struct {
+	// The kinds of events; absent for all.
+	Kinds []string `form:"kinds,omitempty" json:"kinds,omitempty" xml:"kinds,omitempty"`
+	// The order; absent for all of the caller's.
+	OrderID *string `form:"order_id,omitempty" json:"order_id,omitempty" xml:"order_id,omitempty"`
+}
+
 // NewCreateRequestBody builds the HTTP request body from the payload of the
 // "create" endpoint of the "orders" service.
 func NewCreateRequestBody(p *orders.CreateOrder) *CreateRequestBody {
@@ -393,6 +559,21 @@ func NewCreateRequestBody(p *orders.CreateOrder) *CreateRequestBody {
 	}
 	if p.ShippingAddress != nil {
 		body.ShippingAddress = marshalOrdersAddressToAddressRequestBody(p.ShippingAddress)
+	}
+	return body
+}
+
+// NewLiveStreamingBody builds the HTTP request body from the payload of the
+// "live" endpoint of the "orders" service.
+func NewLiveStreamingBody(p *orders.LiveFilter) *LiveStreamingBody {
+	body := &LiveStreamingBody{
+		OrderID: p.OrderID,
+	}
+	if p.Kinds != nil {
+		body.Kinds = make([]string, len(p.Kinds))
+		for i, val := range p.Kinds {
+			body.Kinds[i] = val
+		}
 	}
 	return body
 }
@@ -623,6 +804,119 @@ func NewCancelConflict(body *CancelConflictResponseBody) *goa.ServiceError {
 
 // NewCancelForbidden builds a orders service cancel endpoint forbidden error.
 func NewCancelForbidden(body *CancelForbiddenResponseBody) *goa.ServiceError {
+	v := &goa.ServiceError{
+		Name:      *body.Name,
+		ID:        *body.ID,
+		Message:   *body.Message,
+		Temporary: *body.Temporary,
+		Timeout:   *body.Timeout,
+		Fault:     *body.Fault,
+	}
+
+	return v
+}
+
+// NewWatchOrdersOrderEventOK builds a "orders" service "watch_orders" endpoint
+// result from a HTTP "OK" response.
+func NewWatchOrdersOrderEventOK(body *WatchOrdersResponseBody) *orders.OrderEvent {
+	v := &orders.OrderEvent{
+		ID:        *body.ID,
+		Kind:      *body.Kind,
+		OrderID:   body.OrderID,
+		CreatedBy: body.CreatedBy,
+		At:        *body.At,
+	}
+
+	return v
+}
+
+// NewWatchOrdersGone builds a orders service watch_orders endpoint gone error.
+func NewWatchOrdersGone(body *WatchOrdersGoneResponseBody) *goa.ServiceError {
+	v := &goa.ServiceError{
+		Name:      *body.Name,
+		ID:        *body.ID,
+		Message:   *body.Message,
+		Temporary: *body.Temporary,
+		Timeout:   *body.Timeout,
+		Fault:     *body.Fault,
+	}
+
+	return v
+}
+
+// NewWatchOrdersSlow builds a orders service watch_orders endpoint slow error.
+func NewWatchOrdersSlow(body *WatchOrdersSlowResponseBody) *goa.ServiceError {
+	v := &goa.ServiceError{
+		Name:      *body.Name,
+		ID:        *body.ID,
+		Message:   *body.Message,
+		Temporary: *body.Temporary,
+		Timeout:   *body.Timeout,
+		Fault:     *body.Fault,
+	}
+
+	return v
+}
+
+// NewWatchOrdersForbidden builds a orders service watch_orders endpoint
+// forbidden error.
+func NewWatchOrdersForbidden(body *WatchOrdersForbiddenResponseBody) *goa.ServiceError {
+	v := &goa.ServiceError{
+		Name:      *body.Name,
+		ID:        *body.ID,
+		Message:   *body.Message,
+		Temporary: *body.Temporary,
+		Timeout:   *body.Timeout,
+		Fault:     *body.Fault,
+	}
+
+	return v
+}
+
+// NewLiveUpdateOK builds a "orders" service "live" endpoint result from a HTTP
+// "OK" response.
+func NewLiveUpdateOK(body *LiveResponseBody) *orders.LiveUpdate {
+	v := &orders.LiveUpdate{}
+	if body.Event != nil {
+		v.Event = unmarshalOrderEventResponseBodyToOrdersOrderEvent(body.Event)
+	}
+	if body.Filter != nil {
+		v.Filter = unmarshalLiveFilterResponseBodyToOrdersLiveFilter(body.Filter)
+	}
+
+	return v
+}
+
+// NewLiveGone builds a orders service live endpoint gone error.
+func NewLiveGone(body *LiveGoneResponseBody) *goa.ServiceError {
+	v := &goa.ServiceError{
+		Name:      *body.Name,
+		ID:        *body.ID,
+		Message:   *body.Message,
+		Temporary: *body.Temporary,
+		Timeout:   *body.Timeout,
+		Fault:     *body.Fault,
+	}
+
+	return v
+}
+
+// NewLiveSlow builds a orders service live endpoint slow error.
+func NewLiveSlow(body *LiveSlowResponseBody) *goa.ServiceError {
+	v := &goa.ServiceError{
+		Name:      *body.Name,
+		ID:        *body.ID,
+		Message:   *body.Message,
+		Temporary: *body.Temporary,
+		Timeout:   *body.Timeout,
+		Fault:     *body.Fault,
+	}
+
+	return v
+}
+
+// NewLiveForbidden builds a orders service live endpoint forbidden error.
+func NewLiveForbidden(body *LiveForbiddenResponseBody) *goa.ServiceError {
 	v := &goa.ServiceError{
 		Name:      *body.Name,
 		ID:        *body.ID,
@@ -872,6 +1166,50 @@ func ValidateCancelResponseBody(body *CancelResponseBody) (err error) {
 	return
 }
 
+// ValidateWatchOrdersResponseBody runs the validations defined on
+// watch_orders_response_body
+func ValidateWatchOrdersResponseBody(body *WatchOrdersResponseBody) (err error) {
+	if body.ID == nil {
+		err = goa.MergeErrors(err, goa.MissingFieldError("id", "body"))
+	}
+	if body.Kind == nil {
+		err = goa.MergeErrors(err, goa.MissingFieldError("kind", "body"))
+	}
+	if body.At == nil {
+		err = goa.MergeErrors(err, goa.MissingFieldError("at", "body"))
+	}
+	if body.ID != nil {
+		err = goa.MergeErrors(err, goa.ValidatePattern("body.id", *body.ID, "^(start|ord_[a-z2-7]{26}\\.(placed|shipped|cancelled))$"))
+	}
+	if body.Kind != nil {
+		if !(*body.Kind == "alive" || *body.Kind == "placed" || *body.Kind == "shipped" || *body.Kind == "cancelled") {
+			err = goa.MergeErrors(err, goa.InvalidEnumValueError("body.kind", *body.Kind, []any{"alive", "placed", "shipped", "cancelled"}))
+		}
+	}
+	if body.OrderID != nil {
+		err = goa.MergeErrors(err, goa.ValidatePattern("body.order_id", *body.OrderID, "^ord_[a-z2-7]{26}$"))
+	}
+	if body.At != nil {
+		err = goa.MergeErrors(err, goa.ValidateFormat("body.at", *body.At, goa.FormatDateTime))
+	}
+	return
+}
+
+// ValidateLiveResponseBody runs the validations defined on LiveResponseBody
+func ValidateLiveResponseBody(body *LiveResponseBody) (err error) {
+	if body.Event != nil {
+		if err2 := ValidateOrderEventResponseBody(body.Event); err2 != nil {
+			err = goa.MergeErrors(err, err2)
+		}
+	}
+	if body.Filter != nil {
+		if err2 := ValidateLiveFilterResponseBody(body.Filter); err2 != nil {
+			err = goa.MergeErrors(err, err2)
+		}
+	}
+	return
+}
+
 // ValidateCreateBadRequestResponseBody runs the validations defined on
 // create_bad_request_response_body
 func ValidateCreateBadRequestResponseBody(body *CreateBadRequestResponseBody) (err error) {
@@ -1067,6 +1405,150 @@ func ValidateCancelConflictResponseBody(body *CancelConflictResponseBody) (err e
 // ValidateCancelForbiddenResponseBody runs the validations defined on
 // cancel_forbidden_response_body
 func ValidateCancelForbiddenResponseBody(body *CancelForbiddenResponseBody) (err error) {
+	if body.Name == nil {
+		err = goa.MergeErrors(err, goa.MissingFieldError("name", "body"))
+	}
+	if body.ID == nil {
+		err = goa.MergeErrors(err, goa.MissingFieldError("id", "body"))
+	}
+	if body.Message == nil {
+		err = goa.MergeErrors(err, goa.MissingFieldError("message", "body"))
+	}
+	if body.Temporary == nil {
+		err = goa.MergeErrors(err, goa.MissingFieldError("temporary", "body"))
+	}
+	if body.Timeout == nil {
+		err = goa.MergeErrors(err, goa.MissingFieldError("timeout", "body"))
+	}
+	if body.Fault == nil {
+		err = goa.MergeErrors(err, goa.MissingFieldError("fault", "body"))
+	}
+	return
+}
+
+// ValidateWatchOrdersGoneResponseBody runs the validations defined on
+// watch_orders_gone_response_body
+func ValidateWatchOrdersGoneResponseBody(body *WatchOrdersGoneResponseBody) (err error) {
+	if body.Name == nil {
+		err = goa.MergeErrors(err, goa.MissingFieldError("name", "body"))
+	}
+	if body.ID == nil {
+		err = goa.MergeErrors(err, goa.MissingFieldError("id", "body"))
+	}
+	if body.Message == nil {
+		err = goa.MergeErrors(err, goa.MissingFieldError("message", "body"))
+	}
+	if body.Temporary == nil {
+		err = goa.MergeErrors(err, goa.MissingFieldError("temporary", "body"))
+	}
+	if body.Timeout == nil {
+		err = goa.MergeErrors(err, goa.MissingFieldError("timeout", "body"))
+	}
+	if body.Fault == nil {
+		err = goa.MergeErrors(err, goa.MissingFieldError("fault", "body"))
+	}
+	return
+}
+
+// ValidateWatchOrdersSlowResponseBody runs the validations defined on
+// watch_orders_slow_response_body
+func ValidateWatchOrdersSlowResponseBody(body *WatchOrdersSlowResponseBody) (err error) {
+	if body.Name == nil {
+		err = goa.MergeErrors(err, goa.MissingFieldError("name", "body"))
+	}
+	if body.ID == nil {
+		err = goa.MergeErrors(err, goa.MissingFieldError("id", "body"))
+	}
+	if body.Message == nil {
+		err = goa.MergeErrors(err, goa.MissingFieldError("message", "body"))
+	}
+	if body.Temporary == nil {
+		err = goa.MergeErrors(err, goa.MissingFieldError("temporary", "body"))
+	}
+	if body.Timeout == nil {
+		err = goa.MergeErrors(err, goa.MissingFieldError("timeout", "body"))
+	}
+	if body.Fault == nil {
+		err = goa.MergeErrors(err, goa.MissingFieldError("fault", "body"))
+	}
+	return
+}
+
+// ValidateWatchOrdersForbiddenResponseBody runs the validations defined on
+// watch_orders_forbidden_response_body
+func ValidateWatchOrdersForbiddenResponseBody(body *WatchOrdersForbiddenResponseBody) (err error) {
+	if body.Name == nil {
+		err = goa.MergeErrors(err, goa.MissingFieldError("name", "body"))
+	}
+	if body.ID == nil {
+		err = goa.MergeErrors(err, goa.MissingFieldError("id", "body"))
+	}
+	if body.Message == nil {
+		err = goa.MergeErrors(err, goa.MissingFieldError("message", "body"))
+	}
+	if body.Temporary == nil {
+		err = goa.MergeErrors(err, goa.MissingFieldError("temporary", "body"))
+	}
+	if body.Timeout == nil {
+		err = goa.MergeErrors(err, goa.MissingFieldError("timeout", "body"))
+	}
+	if body.Fault == nil {
+		err = goa.MergeErrors(err, goa.MissingFieldError("fault", "body"))
+	}
+	return
+}
+
+// ValidateLiveGoneResponseBody runs the validations defined on
+// live_gone_response_body
+func ValidateLiveGoneResponseBody(body *LiveGoneResponseBody) (err error) {
+	if body.Name == nil {
+		err = goa.MergeErrors(err, goa.MissingFieldError("name", "body"))
+	}
+	if body.ID == nil {
+		err = goa.MergeErrors(err, goa.MissingFieldError("id", "body"))
+	}
+	if body.Message == nil {
+		err = goa.MergeErrors(err, goa.MissingFieldError("message", "body"))
+	}
+	if body.Temporary == nil {
+		err = goa.MergeErrors(err, goa.MissingFieldError("temporary", "body"))
+	}
+	if body.Timeout == nil {
+		err = goa.MergeErrors(err, goa.MissingFieldError("timeout", "body"))
+	}
+	if body.Fault == nil {
+		err = goa.MergeErrors(err, goa.MissingFieldError("fault", "body"))
+	}
+	return
+}
+
+// ValidateLiveSlowResponseBody runs the validations defined on
+// live_slow_response_body
+func ValidateLiveSlowResponseBody(body *LiveSlowResponseBody) (err error) {
+	if body.Name == nil {
+		err = goa.MergeErrors(err, goa.MissingFieldError("name", "body"))
+	}
+	if body.ID == nil {
+		err = goa.MergeErrors(err, goa.MissingFieldError("id", "body"))
+	}
+	if body.Message == nil {
+		err = goa.MergeErrors(err, goa.MissingFieldError("message", "body"))
+	}
+	if body.Temporary == nil {
+		err = goa.MergeErrors(err, goa.MissingFieldError("temporary", "body"))
+	}
+	if body.Timeout == nil {
+		err = goa.MergeErrors(err, goa.MissingFieldError("timeout", "body"))
+	}
+	if body.Fault == nil {
+		err = goa.MergeErrors(err, goa.MissingFieldError("fault", "body"))
+	}
+	return
+}
+
+// ValidateLiveForbiddenResponseBody runs the validations defined on
+// live_forbidden_response_body
+func ValidateLiveForbiddenResponseBody(body *LiveForbiddenResponseBody) (err error) {
 	if body.Name == nil {
 		err = goa.MergeErrors(err, goa.MissingFieldError("name", "body"))
 	}
@@ -1318,6 +1800,69 @@ func ValidateOrderSummaryResponseBody(body *OrderSummaryResponseBody) (err error
 	}
 	if body.PlacedAt != nil {
 		err = goa.MergeErrors(err, goa.ValidateFormat("body.placed_at", *body.PlacedAt, goa.FormatDateTime))
+	}
+	return
+}
+
+// ValidateLiveFilterStreamingBody runs the validations defined on
+// LiveFilterStreamingBody
+func ValidateLiveFilterStreamingBody(body *LiveFilterStreamingBody) (err error) {
+	if len(body.Kinds) > 3 {
+		err = goa.MergeErrors(err, goa.InvalidLengthError("body.kinds", body.Kinds, len(body.Kinds), 3, false))
+	}
+	for _, e := range body.Kinds {
+		if !(e == "placed" || e == "shipped" || e == "cancelled") {
+			err = goa.MergeErrors(err, goa.InvalidEnumValueError("body.kinds[*]", e, []any{"placed", "shipped", "cancelled"}))
+		}
+	}
+	if body.OrderID != nil {
+		err = goa.MergeErrors(err, goa.ValidatePattern("body.order_id", *body.OrderID, "^ord_[a-z2-7]{26}$"))
+	}
+	return
+}
+
+// ValidateOrderEventResponseBody runs the validations defined on
+// OrderEventResponseBody
+func ValidateOrderEventResponseBody(body *OrderEventResponseBody) (err error) {
+	if body.ID == nil {
+		err = goa.MergeErrors(err, goa.MissingFieldError("id", "body"))
+	}
+	if body.Kind == nil {
+		err = goa.MergeErrors(err, goa.MissingFieldError("kind", "body"))
+	}
+	if body.At == nil {
+		err = goa.MergeErrors(err, goa.MissingFieldError("at", "body"))
+	}
+	if body.ID != nil {
+		err = goa.MergeErrors(err, goa.ValidatePattern("body.id", *body.ID, "^(start|ord_[a-z2-7]{26}\\.(placed|shipped|cancelled))$"))
+	}
+	if body.Kind != nil {
+		if !(*body.Kind == "alive" || *body.Kind == "placed" || *body.Kind == "shipped" || *body.Kind == "cancelled") {
+			err = goa.MergeErrors(err, goa.InvalidEnumValueError("body.kind", *body.Kind, []any{"alive", "placed", "shipped", "cancelled"}))
+		}
+	}
+	if body.OrderID != nil {
+		err = goa.MergeErrors(err, goa.ValidatePattern("body.order_id", *body.OrderID, "^ord_[a-z2-7]{26}$"))
+	}
+	if body.At != nil {
+		err = goa.MergeErrors(err, goa.ValidateFormat("body.at", *body.At, goa.FormatDateTime))
+	}
+	return
+}
+
+// ValidateLiveFilterResponseBody runs the validations defined on
+// LiveFilterResponseBody
+func ValidateLiveFilterResponseBody(body *LiveFilterResponseBody) (err error) {
+	if len(body.Kinds) > 3 {
+		err = goa.MergeErrors(err, goa.InvalidLengthError("body.kinds", body.Kinds, len(body.Kinds), 3, false))
+	}
+	for _, e := range body.Kinds {
+		if !(e == "placed" || e == "shipped" || e == "cancelled") {
+			err = goa.MergeErrors(err, goa.InvalidEnumValueError("body.kinds[*]", e, []any{"placed", "shipped", "cancelled"}))
+		}
+	}
+	if body.OrderID != nil {
+		err = goa.MergeErrors(err, goa.ValidatePattern("body.order_id", *body.OrderID, "^ord_[a-z2-7]{26}$"))
 	}
 	return
 }

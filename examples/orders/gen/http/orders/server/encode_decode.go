@@ -425,6 +425,198 @@ func EncodeCancelError(encoder func(context.Context, http.ResponseWriter) goahtt
 	}
 }
 
+// EncodeWatchOrdersResponse returns an encoder for responses returned by the
+// orders watch_orders endpoint.
+func EncodeWatchOrdersResponse(encoder func(context.Context, http.ResponseWriter) goahttp.Encoder) func(context.Context, http.ResponseWriter, any) error {
+	return func(ctx context.Context, w http.ResponseWriter, v any) error {
+		res, _ := v.(*orders.OrderEvent)
+		enc := encoder(ctx, w)
+		body := NewWatchOrdersResponseBody(res)
+		w.WriteHeader(http.StatusOK)
+		return enc.Encode(body)
+	}
+}
+
+// DecodeWatchOrdersRequest returns a decoder for requests sent to the orders
+// watch_orders endpoint.
+func DecodeWatchOrdersRequest(mux goahttp.Muxer, decoder func(*http.Request) goahttp.Decoder) func(*http.Request) (*orders.Watch, error) {
+	return func(r *http.Request) (*orders.Watch, error) {
+		var payload *orders.Watch
+		var (
+			since *string
+			token string
+			err   error
+		)
+		sinceRaw := r.Header.Get("Last-Event-ID")
+		if sinceRaw != "" {
+			since = &sinceRaw
+		}
+		if since != nil {
+			err = goa.MergeErrors(err, goa.ValidatePattern("since", *since, "^(start|ord_[a-z2-7]{26}\\.(placed|shipped|cancelled))$"))
+		}
+		token = r.Header.Get("Authorization")
+		if token == "" {
+			err = goa.MergeErrors(err, goa.MissingFieldError("token", "header"))
+		}
+		if err != nil {
+			return payload, err
+		}
+		payload = NewWatchOrdersWatch(since, token)
+		if strings.Contains(payload.Token, " ") {
+			// Remove authorization scheme prefix (e.g. "Bearer")
+			cred := strings.SplitN(payload.Token, " ", 2)[1]
+			payload.Token = cred
+		}
+
+		return payload, nil
+	}
+}
+
+// EncodeWatchOrdersError returns an encoder for errors returned by the
+// watch_orders orders endpoint.
+func EncodeWatchOrdersError(encoder func(context.Context, http.ResponseWriter) goahttp.Encoder, formatter func(ctx context.Context, err error) goahttp.Statuser) func(context.Context, http.ResponseWriter, error) error {
+	encodeError := goahttp.ErrorEncoder(encoder, formatter)
+	return func(ctx context.Context, w http.ResponseWriter, v error) error {
+		var en goa.GoaErrorNamer
+		if !errors.As(v, &en) {
+			return encodeError(ctx, w, v)
+		}
+		switch en.GoaErrorName() {
+		case "gone":
+			var res *goa.ServiceError
+			errors.As(v, &res)
+			enc := encoder(ctx, w)
+			var body any
+			if formatter != nil {
+				body = formatter(ctx, res)
+			} else {
+				body = NewWatchOrdersGoneResponseBody(res)
+			}
+			w.Header().Set("goa-error", res.GoaErrorName())
+			w.WriteHeader(http.StatusGone)
+			return enc.Encode(body)
+		case "slow":
+			var res *goa.ServiceError
+			errors.As(v, &res)
+			enc := encoder(ctx, w)
+			var body any
+			if formatter != nil {
+				body = formatter(ctx, res)
+			} else {
+				body = NewWatchOrdersSlowResponseBody(res)
+			}
+			w.Header().Set("goa-error", res.GoaErrorName())
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return enc.Encode(body)
+		case "forbidden":
+			var res *goa.ServiceError
+			errors.As(v, &res)
+			enc := encoder(ctx, w)
+			var body any
+			if formatter != nil {
+				body = formatter(ctx, res)
+			} else {
+				body = NewWatchOrdersForbiddenResponseBody(res)
+			}
+			w.Header().Set("goa-error", res.GoaErrorName())
+			w.WriteHeader(http.StatusForbidden)
+			return enc.Encode(body)
+		default:
+			return encodeError(ctx, w, v)
+		}
+	}
+}
+
+// DecodeLiveRequest returns a decoder for requests sent to the orders live
+// endpoint.
+func DecodeLiveRequest(mux goahttp.Muxer, decoder func(*http.Request) goahttp.Decoder) func(*http.Request) (*orders.Watch, error) {
+	return func(r *http.Request) (*orders.Watch, error) {
+		var payload *orders.Watch
+		var (
+			since *string
+			token string
+			err   error
+		)
+		sinceRaw := r.URL.Query().Get("since")
+		if sinceRaw != "" {
+			since = &sinceRaw
+		}
+		if since != nil {
+			err = goa.MergeErrors(err, goa.ValidatePattern("since", *since, "^(start|ord_[a-z2-7]{26}\\.(placed|shipped|cancelled))$"))
+		}
+		token = r.Header.Get("Authorization")
+		if token == "" {
+			err = goa.MergeErrors(err, goa.MissingFieldError("token", "header"))
+		}
+		if err != nil {
+			return payload, err
+		}
+		payload = NewLiveWatch(since, token)
+		if strings.Contains(payload.Token, " ") {
+			// Remove authorization scheme prefix (e.g. "Bearer")
+			cred := strings.SplitN(payload.Token, " ", 2)[1]
+			payload.Token = cred
+		}
+
+		return payload, nil
+	}
+}
+
+// EncodeLiveError returns an encoder for errors returned by the live orders
+// endpoint.
+func EncodeLiveError(encoder func(context.Context, http.ResponseWriter) goahttp.Encoder, formatter func(ctx context.Context, err error) goahttp.Statuser) func(context.Context, http.ResponseWriter, error) error {
+	encodeError := goahttp.ErrorEncoder(encoder, formatter)
+	return func(ctx context.Context, w http.ResponseWriter, v error) error {
+		var en goa.GoaErrorNamer
+		if !errors.As(v, &en) {
+			return encodeError(ctx, w, v)
+		}
+		switch en.GoaErrorName() {
+		case "gone":
+			var res *goa.ServiceError
+			errors.As(v, &res)
+			enc := encoder(ctx, w)
+			var body any
+			if formatter != nil {
+				body = formatter(ctx, res)
+			} else {
+				body = NewLiveGoneResponseBody(res)
+			}
+			w.Header().Set("goa-error", res.GoaErrorName())
+			w.WriteHeader(http.StatusGone)
+			return enc.Encode(body)
+		case "slow":
+			var res *goa.ServiceError
+			errors.As(v, &res)
+			enc := encoder(ctx, w)
+			var body any
+			if formatter != nil {
+				body = formatter(ctx, res)
+			} else {
+				body = NewLiveSlowResponseBody(res)
+			}
+			w.Header().Set("goa-error", res.GoaErrorName())
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return enc.Encode(body)
+		case "forbidden":
+			var res *goa.ServiceError
+			errors.As(v, &res)
+			enc := encoder(ctx, w)
+			var body any
+			if formatter != nil {
+				body = formatter(ctx, res)
+			} else {
+				body = NewLiveForbiddenResponseBody(res)
+			}
+			w.Header().Set("goa-error", res.GoaErrorName())
+			w.WriteHeader(http.StatusForbidden)
+			return enc.Encode(body)
+		default:
+			return encodeError(ctx, w, v)
+		}
+	}
+}
+
 // unmarshalOrderItemRequestBodyToOrdersOrderItem builds a value of type
 // *orders.OrderItem from a value of type *OrderItemRequestBody.
 func unmarshalOrderItemRequestBodyToOrdersOrderItem(v *OrderItemRequestBody) *orders.OrderItem {
@@ -494,6 +686,42 @@ func marshalOrdersOrderSummaryToOrderSummaryResponseBody(v *orders.OrderSummary)
 		Currency:   v.Currency,
 		TotalCents: v.TotalCents,
 		PlacedAt:   v.PlacedAt,
+	}
+
+	return res
+}
+
+// marshalOrdersOrderEventToOrderEventResponseBody builds a value of type
+// *OrderEventResponseBody from a value of type *orders.OrderEvent.
+func marshalOrdersOrderEventToOrderEventResponseBody(v *orders.OrderEvent) *OrderEventResponseBody {
+	if v == nil {
+		return nil
+	}
+	res := &OrderEventResponseBody{
+		ID:        v.ID,
+		Kind:      v.Kind,
+		OrderID:   v.OrderID,
+		CreatedBy: v.CreatedBy,
+		At:        v.At,
+	}
+
+	return res
+}
+
+// marshalOrdersLiveFilterToLiveFilterResponseBody builds a value of type
+// *LiveFilterResponseBody from a value of type *orders.LiveFilter.
+func marshalOrdersLiveFilterToLiveFilterResponseBody(v *orders.LiveFilter) *LiveFilterResponseBody {
+	if v == nil {
+		return nil
+	}
+	res := &LiveFilterResponseBody{
+		OrderID: v.OrderID,
+	}
+	if v.Kinds != nil {
+		res.Kinds = make([]string, len(v.Kinds))
+		for i, val := range v.Kinds {
+			res.Kinds[i] = val
+		}
 	}
 
 	return res

@@ -18,11 +18,13 @@ import (
 
 // Server lists the orders service endpoint HTTP handlers.
 type Server struct {
-	Mounts []*MountPoint
-	Create http.Handler
-	Get    http.Handler
-	List   http.Handler
-	Cancel http.Handler
+	Mounts      []*MountPoint
+	Create      http.Handler
+	Get         http.Handler
+	List        http.Handler
+	Cancel      http.Handler
+	WatchOrders http.Handler
+	Live        http.Handler
 }
 
 // MountPoint holds information about the mounted endpoints.
@@ -49,18 +51,27 @@ func New(
 	encoder func(context.Context, http.ResponseWriter) goahttp.Encoder,
 	errhandler func(context.Context, http.ResponseWriter, error),
 	formatter func(ctx context.Context, err error) goahttp.Statuser,
+	upgrader goahttp.Upgrader,
+	configurer *ConnConfigurer,
 ) *Server {
+	if configurer == nil {
+		configurer = &ConnConfigurer{}
+	}
 	return &Server{
 		Mounts: []*MountPoint{
 			{"Create", "POST", "/orders"},
 			{"Get", "GET", "/orders/{id}"},
 			{"List", "GET", "/orders"},
 			{"Cancel", "POST", "/orders/{id}/cancel"},
+			{"WatchOrders", "GET", "/orders/events"},
+			{"Live", "GET", "/orders/live"},
 		},
-		Create: NewCreateHandler(e.Create, mux, decoder, encoder, errhandler, formatter),
-		Get:    NewGetHandler(e.Get, mux, decoder, encoder, errhandler, formatter),
-		List:   NewListHandler(e.List, mux, decoder, encoder, errhandler, formatter),
-		Cancel: NewCancelHandler(e.Cancel, mux, decoder, encoder, errhandler, formatter),
+		Create:      NewCreateHandler(e.Create, mux, decoder, encoder, errhandler, formatter),
+		Get:         NewGetHandler(e.Get, mux, decoder, encoder, errhandler, formatter),
+		List:        NewListHandler(e.List, mux, decoder, encoder, errhandler, formatter),
+		Cancel:      NewCancelHandler(e.Cancel, mux, decoder, encoder, errhandler, formatter),
+		WatchOrders: NewWatchOrdersHandler(e.WatchOrders, mux, decoder, encoder, errhandler, formatter),
+		Live:        NewLiveHandler(e.Live, mux, decoder, encoder, errhandler, formatter, upgrader, configurer.LiveFn),
 	}
 }
 
@@ -73,6 +84,8 @@ func (s *Server) Use(m func(http.Handler) http.Handler) {
 	s.Get = m(s.Get)
 	s.List = m(s.List)
 	s.Cancel = m(s.Cancel)
+	s.WatchOrders = m(s.WatchOrders)
+	s.Live = m(s.Live)
 }
 
 // MethodNames returns the methods served.
@@ -84,6 +97,8 @@ func Mount(mux goahttp.Muxer, h *Server) {
 	MountGetHandler(mux, h.Get)
 	MountListHandler(mux, h.List)
 	MountCancelHandler(mux, h.Cancel)
+	MountWatchOrdersHandler(mux, h.WatchOrders)
+	MountLiveHandler(mux, h.Live)
 }
 
 // Mount configures the mux to serve the orders endpoints.
@@ -299,6 +314,134 @@ func NewCancelHandler(
 			if errhandler != nil {
 				errhandler(ctx, w, err)
 			}
+		}
+	})
+}
+
+// MountWatchOrdersHandler configures the mux to serve the "orders" service
+// "watch_orders" endpoint.
+func MountWatchOrdersHandler(mux goahttp.Muxer, h http.Handler) {
+	f, ok := h.(http.HandlerFunc)
+	if !ok {
+		f = func(w http.ResponseWriter, r *http.Request) {
+			h.ServeHTTP(w, r)
+		}
+	}
+	mux.Handle("GET", "/orders/events", f)
+}
+
+// NewWatchOrdersHandler creates a HTTP handler which loads the HTTP request
+// and calls the "orders" service "watch_orders" endpoint.
+func NewWatchOrdersHandler(
+	endpoint goa.Endpoint,
+	mux goahttp.Muxer,
+	decoder func(*http.Request) goahttp.Decoder,
+	encoder func(context.Context, http.ResponseWriter) goahttp.Encoder,
+	errhandler func(context.Context, http.ResponseWriter, error),
+	formatter func(ctx context.Context, err error) goahttp.Statuser,
+) http.Handler {
+	var (
+		decodeRequest = DecodeWatchOrdersRequest(mux, decoder)
+		encodeError   = EncodeWatchOrdersError(encoder, formatter)
+	)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ctx := context.WithValue(r.Context(), goahttp.AcceptTypeKey, r.Header.Get("Accept"))
+		ctx = context.WithValue(ctx, goa.MethodKey, "watch_orders")
+		ctx = context.WithValue(ctx, goa.ServiceKey, "orders")
+		payload, err := decodeRequest(r)
+		if err != nil {
+			if err := encodeError(ctx, w, err); err != nil && errhandler != nil {
+				errhandler(ctx, w, err)
+			}
+			return
+		}
+		v := &orders.WatchOrdersEndpointInput{
+			Stream: &WatchOrdersServerStream{
+				w: w,
+				r: r,
+			},
+			Payload: payload,
+		}
+		_, err = endpoint(ctx, v)
+		if err != nil {
+			if err := encodeError(ctx, w, err); err != nil && errhandler != nil {
+				errhandler(ctx, w, err)
+			}
+			return
+		}
+	})
+}
+
+// MountLiveHandler configures the mux to serve the "orders" service "live"
+// endpoint.
+func MountLiveHandler(mux goahttp.Muxer, h http.Handler) {
+	f, ok := h.(http.HandlerFunc)
+	if !ok {
+		f = func(w http.ResponseWriter, r *http.Request) {
+			h.ServeHTTP(w, r)
+		}
+	}
+	mux.Handle("GET", "/orders/live", f)
+}
+
+// NewLiveHandler creates a HTTP handler which loads the HTTP request and calls
+// the "orders" service "live" endpoint.
+func NewLiveHandler(
+	endpoint goa.Endpoint,
+	mux goahttp.Muxer,
+	decoder func(*http.Request) goahttp.Decoder,
+	encoder func(context.Context, http.ResponseWriter) goahttp.Encoder,
+	errhandler func(context.Context, http.ResponseWriter, error),
+	formatter func(ctx context.Context, err error) goahttp.Statuser,
+	upgrader goahttp.Upgrader,
+	configurer goahttp.ConnConfigureFunc,
+) http.Handler {
+	var (
+		decodeRequest = DecodeLiveRequest(mux, decoder)
+		encodeError   = EncodeLiveError(encoder, formatter)
+	)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ctx := context.WithValue(r.Context(), goahttp.AcceptTypeKey, r.Header.Get("Accept"))
+		ctx = context.WithValue(ctx, goa.MethodKey, "live")
+		ctx = context.WithValue(ctx, goa.ServiceKey, "orders")
+		payload, err := decodeRequest(r)
+		if err != nil {
+			if err := encodeError(ctx, w, err); err != nil && errhandler != nil {
+				errhandler(ctx, w, err)
+			}
+			return
+		}
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithCancel(ctx)
+		v := &orders.LiveEndpointInput{
+			Stream: &LiveServerStream{
+				upgrader:   upgrader,
+				configurer: configurer,
+				cancel:     cancel,
+				w:          w,
+				r:          r,
+			},
+			Payload: payload,
+		}
+		_, err = endpoint(ctx, v)
+		if err != nil {
+			var stream *LiveServerStream
+			if wrapper, ok := v.Stream.(interface{ Unwrap() any }); ok {
+				stream = wrapper.Unwrap().(*LiveServerStream)
+			} else {
+				stream = v.Stream.(*LiveServerStream)
+			}
+			if stream != nil && stream.conn != nil {
+				// Response writer has been hijacked, do not encode the error
+				if errhandler != nil {
+					errhandler(ctx, w, err)
+				}
+				return
+			}
+			if err := encodeError(ctx, w, err); err != nil && errhandler != nil {
+				errhandler(ctx, w, err)
+			}
+			return
 		}
 	})
 }

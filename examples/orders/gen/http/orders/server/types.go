@@ -32,6 +32,10 @@ type CreateRequestBody struct {
 	Card *string `form:"card,omitempty" json:"card,omitempty" xml:"card,omitempty"`
 }
 
+// LiveStreamingBody is the type of the "orders" service "live" endpoint HTTP
+// request body.
+type LiveStreamingBody LiveFilterStreamingBody
+
 // CreateResponseBody is the type of the "orders" service "create" endpoint
 // HTTP response body.
 type CreateResponseBody struct {
@@ -138,6 +142,30 @@ type CancelResponseBody struct {
 	TotalCents int64 `form:"total_cents" json:"total_cents" xml:"total_cents"`
 	// When the order was placed (RFC 3339, UTC).
 	PlacedAt string `form:"placed_at" json:"placed_at" xml:"placed_at"`
+}
+
+// WatchOrdersResponseBody is the type of the "orders" service "watch_orders"
+// endpoint HTTP response body.
+type WatchOrdersResponseBody struct {
+	// What to send as since, or Last-Event-ID, to get the events after this one.
+	ID string `form:"id" json:"id" xml:"id"`
+	// What happened to the order; alive: nothing did.
+	Kind string `form:"kind" json:"kind" xml:"kind"`
+	// The order; absent from alive.
+	OrderID *string `form:"order_id,omitempty" json:"order_id,omitempty" xml:"order_id,omitempty"`
+	// The subject that placed the order; absent from alive.
+	CreatedBy *string `form:"created_by,omitempty" json:"created_by,omitempty" xml:"created_by,omitempty"`
+	// When it happened (RFC 3339, UTC).
+	At string `form:"at" json:"at" xml:"at"`
+}
+
+// LiveResponseBody is the type of the "orders" service "live" endpoint HTTP
+// response body.
+type LiveResponseBody struct {
+	// Something that happened to an order.
+	Event *OrderEventResponseBody `form:"event,omitempty" json:"event,omitempty" xml:"event,omitempty"`
+	// The filter that holds from here on.
+	Filter *LiveFilterResponseBody `form:"filter,omitempty" json:"filter,omitempty" xml:"filter,omitempty"`
 }
 
 // CreateBadRequestResponseBody is the type of the "orders" service "create"
@@ -302,6 +330,114 @@ type CancelForbiddenResponseBody struct {
 	Fault bool `form:"fault" json:"fault" xml:"fault"`
 }
 
+// WatchOrdersGoneResponseBody is the type of the "orders" service
+// "watch_orders" endpoint HTTP response body for the "gone" error.
+type WatchOrdersGoneResponseBody struct {
+	// Name is the name of this class of errors.
+	Name string `form:"name" json:"name" xml:"name"`
+	// ID is a unique identifier for this particular occurrence of the problem.
+	ID string `form:"id" json:"id" xml:"id"`
+	// Message is a human-readable explanation specific to this occurrence of the
+	// problem.
+	Message string `form:"message" json:"message" xml:"message"`
+	// Is the error temporary?
+	Temporary bool `form:"temporary" json:"temporary" xml:"temporary"`
+	// Is the error a timeout?
+	Timeout bool `form:"timeout" json:"timeout" xml:"timeout"`
+	// Is the error a server-side fault?
+	Fault bool `form:"fault" json:"fault" xml:"fault"`
+}
+
+// WatchOrdersSlowResponseBody is the type of the "orders" service
+// "watch_orders" endpoint HTTP response body for the "slow" error.
+type WatchOrdersSlowResponseBody struct {
+	// Name is the name of this class of errors.
+	Name string `form:"name" json:"name" xml:"name"`
+	// ID is a unique identifier for this particular occurrence of the problem.
+	ID string `form:"id" json:"id" xml:"id"`
+	// Message is a human-readable explanation specific to this occurrence of the
+	// problem.
+	Message string `form:"message" json:"message" xml:"message"`
+	// Is the error temporary?
+	Temporary bool `form:"temporary" json:"temporary" xml:"temporary"`
+	// Is the error a timeout?
+	Timeout bool `form:"timeout" json:"timeout" xml:"timeout"`
+	// Is the error a server-side fault?
+	Fault bool `form:"fault" json:"fault" xml:"fault"`
+}
+
+// WatchOrdersForbiddenResponseBody is the type of the "orders" service
+// "watch_orders" endpoint HTTP response body for the "forbidden" error.
+type WatchOrdersForbiddenResponseBody struct {
+	// Name is the name of this class of errors.
+	Name string `form:"name" json:"name" xml:"name"`
+	// ID is a unique identifier for this particular occurrence of the problem.
+	ID string `form:"id" json:"id" xml:"id"`
+	// Message is a human-readable explanation specific to this occurrence of the
+	// problem.
+	Message string `form:"message" json:"message" xml:"message"`
+	// Is the error temporary?
+	Temporary bool `form:"temporary" json:"temporary" xml:"temporary"`
+	// Is the error a timeout?
+	Timeout bool `form:"timeout" json:"timeout" xml:"timeout"`
+	// Is the error a server-side fault?
+	Fault bool `form:"fault" json:"fault" xml:"fault"`
+}
+
+// LiveGoneResponseBody is the type of the "orders" service "live" endpoint
+// HTTP response body for the "gone" error.
+type LiveGoneResponseBody struct {
+	// Name is the name of this class of errors.
+	Name string `form:"name" json:"name" xml:"name"`
+	// ID is a unique identifier for this particular occurrence of the problem.
+	ID string `form:"id" json:"id" xml:"id"`
+	// Message is a human-readable explanation specific to this occurrence of the
+	// problem.
+	Message string `form:"message" json:"message" xml:"message"`
+	// Is the error temporary?
+	Temporary bool `form:"temporary" json:"temporary" xml:"temporary"`
+	// Is the error a timeout?
+	Timeout bool `form:"timeout" json:"timeout" xml:"timeout"`
+	// Is the error a server-side fault?
+	Fault bool `form:"fault" json:"fault" xml:"fault"`
+}
+
+// LiveSlowResponseBody is the type of the "orders" service "live" endpoint
+// HTTP response body for the "slow" error.
+type LiveSlowResponseBody struct {
+	// Name is the name of this class of errors.
+	Name string `form:"name" json:"name" xml:"name"`
+	// ID is a unique identifier for this particular occurrence of the problem.
+	ID string `form:"id" json:"id" xml:"id"`
+	// Message is a human-readable explanation specific to this occurrence of the
+	// problem.
+	Message string `form:"message" json:"message" xml:"message"`
+	// Is the error temporary?
+	Temporary bool `form:"temporary" json:"temporary" xml:"temporary"`
+	// Is the error a timeout?
+	Timeout bool `form:"timeout" json:"timeout" xml:"timeout"`
+	// Is the error a server-side fault?
+	Fault bool `form:"fault" json:"fault" xml:"fault"`
+}
+
+// LiveForbiddenResponseBody is the type of the "orders" service "live"
+// endpoint HTTP response body for the "forbidden" error.
+type LiveForbiddenResponseBody struct {
+	// Name is the name of this class of errors.
+	Name string `form:"name" json:"name" xml:"name"`
+	// ID is a unique identifier for this particular occurrence of the problem.
+	ID string `form:"id" json:"id" xml:"id"`
+	// Message is a human-readable explanation specific to this occurrence of the
+	// problem.
+	Message string `form:"message" json:"message" xml:"message"`
+	// Is the error temporary?
+	Temporary bool `form:"temporary" json:"temporary" xml:"temporary"`
+	// Is the error a timeout?
+	Timeout bool `form:"timeout" json:"timeout" xml:"timeout"`
+	// Is the error a server-side fault?
+	Fault bool `form:"fault" json:"fault" xml:"fault"`
+}
+
 // OrderItemResponseBody is used to define fields on response body types.
 type OrderItemResponseBody struct {
 	// Article number.
@@ -346,6 +482,28 @@ type OrderSummaryResponseBody struct {
 	PlacedAt string `form:"placed_at" json:"placed_at" xml:"placed_at"`
 }
 
+// OrderEventResponseBody is used to define fields on response body types.
+type OrderEventResponseBody struct {
+	// What to send as since, or Last-Event-ID, to get the events after this one.
+	ID string `form:"id" json:"id" xml:"id"`
+	// What happened to the order; alive: nothing did.
+	Kind string `form:"kind" json:"kind" xml:"kind"`
+	// The order; absent from alive.
+	OrderID *string `form:"order_id,omitempty" json:"order_id,omitempty" xml:"order_id,omitempty"`
+	// The subject that placed the order; absent from alive.
+	CreatedBy *string `form:"created_by,omitempty" json:"created_by,omitempty" xml:"created_by,omitempty"`
+	// When it happened (RFC 3339, UTC).
+	At string `form:"at" json:"at" xml:"at"`
+}
+
+// LiveFilterResponseBody is used to define fields on response body types.
+type LiveFilterResponseBody struct {
+	// The kinds of events; absent for all.
+	Kinds []string `form:"kinds,omitempty" json:"kinds,omitempty" xml:"kinds,omitempty"`
+	// The order; absent for all of the caller's.
+	OrderID *string `form:"order_id,omitempty" json:"order_id,omitempty" xml:"order_id,omitempty"`
+}
+
 // OrderItemRequestBody is used to define fields on request body types.
 type OrderItemRequestBody struct {
 	// Article number.
@@ -368,6 +526,14 @@ type AddressRequestBody struct {
 	PostalCode *string `form:"postal_code,omitempty" json:"postal_code,omitempty" xml:"postal_code,omitempty"`
 	// ISO 3166-1 alpha-2 code.
 	Country *string `form:"country,omitempty" json:"country,omitempty" xml:"country,omitempty"`
+}
+
+// LiveFilterStreamingBody is used to define fields on request body types.
+type LiveFilterStreamingBody struct {
+	// The kinds of events; absent for all.
+	Kinds []string `form:"kinds,omitempty" json:"kinds,omitempty" xml:"kinds,omitempty"`
+	// The order; absent for all of the caller's.
+	OrderID *string `form:"order_id,omitempty" json:"order_id,omitempty" xml:"order_id,omitempty"`
 }
 
 // NewCreateResponseBody builds the HTTP response body from the result of the
@@ -489,6 +655,32 @@ func NewCancelResponseBody(res *orders.Order) *CancelResponseBody {
 	}
 	if res.ShippingAddress != nil {
 		body.ShippingAddress = marshalOrdersAddressToAddressResponseBody(res.ShippingAddress)
+	}
+	return body
+}
+
+// NewWatchOrdersResponseBody builds the HTTP response body from the result of
+// the "watch_orders" endpoint of the "orders" service.
+func NewWatchOrdersResponseBody(res *orders.OrderEvent) *WatchOrdersResponseBody {
+	body := &WatchOrdersResponseBody{
+		ID:        res.ID,
+		Kind:      res.Kind,
+		OrderID:   res.OrderID,
+		CreatedBy: res.CreatedBy,
+		At:        res.At,
+	}
+	return body
+}
+
+// NewLiveResponseBody builds the HTTP response body from the result of the
+// "live" endpoint of the "orders" service.
+func NewLiveResponseBody(res *orders.LiveUpdate) *LiveResponseBody {
+	body := &LiveResponseBody{}
+	if res.Event != nil {
+		body.Event = marshalOrdersOrderEventToOrderEventResponseBody(res.Event)
+	}
+	if res.Filter != nil {
+		body.Filter = marshalOrdersLiveFilterToLiveFilterResponseBody(res.Filter)
 	}
 	return body
 }
@@ -619,6 +811,90 @@ func NewCancelForbiddenResponseBody(res *goa.ServiceError) *CancelForbiddenRespo
 	return body
 }
 
+// NewWatchOrdersGoneResponseBody builds the HTTP response body from the result
+// of the "watch_orders" endpoint of the "orders" service.
+func NewWatchOrdersGoneResponseBody(res *goa.ServiceError) *WatchOrdersGoneResponseBody {
+	body := &WatchOrdersGoneResponseBody{
+		Name:      res.Name,
+		ID:        res.ID,
+		Message:   res.Message,
+		Temporary: res.Temporary,
+		Timeout:   res.Timeout,
+		Fault:     res.Fault,
+	}
+	return body
+}
+
+// NewWatchOrdersSlowResponseBody builds the HTTP response body from the result
+// of the "watch_orders" endpoint of the "orders" service.
+func NewWatchOrdersSlowResponseBody(res *goa.ServiceError) *WatchOrdersSlowResponseBody {
+	body := &WatchOrdersSlowResponseBody{
+		Name:      res.Name,
+		ID:        res.ID,
+		Message:   res.Message,
+		Temporary: res.Temporary,
+		Timeout:   res.Timeout,
+		Fault:     res.Fault,
+	}
+	return body
+}
+
+// NewWatchOrdersForbiddenResponseBody builds the HTTP response body from the
+// result of the "watch_orders" endpoint of the "orders" service.
+func NewWatchOrdersForbiddenResponseBody(res *goa.ServiceError) *WatchOrdersForbiddenResponseBody {
+	body := &WatchOrdersForbiddenResponseBody{
+		Name:      res.Name,
+		ID:        res.ID,
+		Message:   res.Message,
+		Temporary: res.Temporary,
+		Timeout:   res.Timeout,
+		Fault:     res.Fault,
+	}
+	return body
+}
+
+// NewLiveGoneResponseBody builds the HTTP response body from the result of the
+// "live" endpoint of the "orders" service.
+func NewLiveGoneResponseBody(res *goa.ServiceError) *LiveGoneResponseBody {
+	body := &LiveGoneResponseBody{
+		Name:      res.Name,
+		ID:        res.ID,
+		Message:   res.Message,
+		Temporary: res.Temporary,
+		Timeout:   res.Timeout,
+		Fault:     res.Fault,
+	}
+	return body
+}
+
+// NewLiveSlowResponseBody builds the HTTP response body from the result of the
+// "live" endpoint of the "orders" service.
+func NewLiveSlowResponseBody(res *goa.ServiceError) *LiveSlowResponseBody {
+	body := &LiveSlowResponseBody{
+		Name:      res.Name,
+		ID:        res.ID,
+		Message:   res.Message,
+		Temporary: res.Temporary,
+		Timeout:   res.Timeout,
+		Fault:     res.Fault,
+	}
+	return body
+}
+
+// NewLiveForbiddenResponseBody builds the HTTP response body from the result
+// of the "live" endpoint of the "orders" service.
+func NewLiveForbiddenResponseBody(res *goa.ServiceError) *LiveForbiddenResponseBody {
+	body := &LiveForbiddenResponseBody{
+		Name:      res.Name,
+		ID:        res.ID,
+		Message:   res.Message,
+		Temporary: res.Temporary,
+		Timeout:   res.Timeout,
+		Fault:     res.Fault,
+	}
+	return body
+}
+
 // NewCreateOrder builds a orders service create endpoint payload.
 func NewCreateOrder(body *CreateRequestBody, token string) *orders.CreateOrder {
 	v := &orders.CreateOrder{
@@ -667,6 +943,39 @@ func NewCancelOrderRef(id string, token string) *orders.OrderRef {
 	v := &orders.OrderRef{}
 	v.ID = id
 	v.Token = token
+
+	return v
+}
+
+// NewWatchOrdersWatch builds a orders service watch_orders endpoint payload.
+func NewWatchOrdersWatch(since *string, token string) *orders.Watch {
+	v := &orders.Watch{}
+	v.Since = since
+	v.Token = token
+
+	return v
+}
+
+// NewLiveWatch builds a orders service live endpoint payload.
+func NewLiveWatch(since *string, token string) *orders.Watch {
+	v := &orders.Watch{}
+	v.Since = since
+	v.Token = token
+
+	return v
+}
+
+// NewLiveStreamingBody builds a orders service live endpoint payload.
+func NewLiveStreamingBody(body *LiveStreamingBody) *orders.LiveFilter {
+	v := &orders.LiveFilter{
+		OrderID: body.OrderID,
+	}
+	if body.Kinds != nil {
+		v.Kinds = make([]string, len(body.Kinds))
+		for i, val := range body.Kinds {
+			v.Kinds[i] = val
+		}
+	}
 
 	return v
 }
@@ -725,6 +1034,22 @@ func ValidateCreateRequestBody(body *CreateRequestBody) (err error) {
 	}
 	if body.Card != nil {
 		err = goa.MergeErrors(err, goa.ValidatePattern("body.card", *body.Card, "^[0-9]{12,19}$"))
+	}
+	return
+}
+
+// ValidateLiveStreamingBody runs the validations defined on LiveStreamingBody
+func ValidateLiveStreamingBody(body *LiveStreamingBody) (err error) {
+	if len(body.Kinds) > 3 {
+		err = goa.MergeErrors(err, goa.InvalidLengthError("body.kinds", body.Kinds, len(body.Kinds), 3, false))
+	}
+	for _, e := range body.Kinds {
+		if !(e == "placed" || e == "shipped" || e == "cancelled") {
+			err = goa.MergeErrors(err, goa.InvalidEnumValueError("body.kinds[*]", e, []any{"placed", "shipped", "cancelled"}))
+		}
+	}
+	if body.OrderID != nil {
+		err = goa.MergeErrors(err, goa.ValidatePattern("body.order_id", *body.OrderID, "^ord_[a-z2-7]{26}$"))
 	}
 	return
 }
@@ -845,6 +1170,23 @@ func ValidateAddressRequestBody(body *AddressRequestBody) (err error) {
 	}
 	if body.Country != nil {
 		err = goa.MergeErrors(err, goa.ValidatePattern("body.country", *body.Country, "^[A-Z]{2}$"))
+	}
+	return
+}
+
+// ValidateLiveFilterStreamingBody runs the validations defined on
+// LiveFilterStreamingBody
+func ValidateLiveFilterStreamingBody(body *LiveFilterStreamingBody) (err error) {
+	if len(body.Kinds) > 3 {
+		err = goa.MergeErrors(err, goa.InvalidLengthError("body.kinds", body.Kinds, len(body.Kinds), 3, false))
+	}
+	for _, e := range body.Kinds {
+		if !(e == "placed" || e == "shipped" || e == "cancelled") {
+			err = goa.MergeErrors(err, goa.InvalidEnumValueError("body.kinds[*]", e, []any{"placed", "shipped", "cancelled"}))
+		}
+	}
+	if body.OrderID != nil {
+		err = goa.MergeErrors(err, goa.ValidatePattern("body.order_id", *body.OrderID, "^ord_[a-z2-7]{26}$"))
 	}
 	return
 }

@@ -23,8 +23,8 @@ type Client struct {
 	// Admin Doer is the HTTP client used to make requests to the admin endpoint.
 	AdminDoer goahttp.Doer
 
-	// Public Doer is the HTTP client used to make requests to the public endpoint.
-	PublicDoer goahttp.Doer
+	// About Doer is the HTTP client used to make requests to the about endpoint.
+	AboutDoer goahttp.Doer
 
 	// RestoreResponseBody controls whether the response bodies are reset after
 	// decoding so they can be read again.
@@ -48,7 +48,7 @@ func NewClient(
 	return &Client{
 		ListDoer:            doer,
 		AdminDoer:           doer,
-		PublicDoer:          doer,
+		AboutDoer:           doer,
 		RestoreResponseBody: restoreBody,
 		scheme:              scheme,
 		host:                host,
@@ -105,20 +105,20 @@ func (c *Client) Admin() goa.Endpoint {
 	}
 }
 
-// Public returns an endpoint that makes HTTP requests to the users service
-// public server.
-func (c *Client) Public() goa.Endpoint {
+// About returns an endpoint that makes HTTP requests to the users service
+// about server.
+func (c *Client) About() goa.Endpoint {
 	var (
-		decodeResponse = DecodePublicResponse(c.decoder, c.RestoreResponseBody)
+		decodeResponse = DecodeAboutResponse(c.decoder, c.RestoreResponseBody)
 	)
 	return func(ctx context.Context, v any) (any, error) {
-		req, err := c.BuildPublicRequest(ctx, v)
+		req, err := c.BuildAboutRequest(ctx, v)
 		if err != nil {
 			return nil, err
 		}
-		resp, err := c.PublicDoer.Do(req)
+		resp, err := c.AboutDoer.Do(req)
 		if err != nil {
-			return nil, goahttp.ErrRequestError("users", "public", err)
+			return nil, goahttp.ErrRequestError("users", "about", err)
 		}
 		return decodeResponse(resp)
 	}

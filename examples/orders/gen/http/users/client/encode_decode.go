@@ -182,13 +182,13 @@ func DecodeAdminResponse(decoder func(*http.Response) goahttp.Decoder, restoreBo
 	}
 }
 
-// BuildPublicRequest instantiates a HTTP request object with method and path
-// set to call the "users" service "public" endpoint
-func (c *Client) BuildPublicRequest(ctx context.Context, v any) (*http.Request, error) {
-	u := &url.URL{Scheme: c.scheme, Host: c.host, Path: PublicUsersPath()}
+// BuildAboutRequest instantiates a HTTP request object with method and path
+// set to call the "users" service "about" endpoint
+func (c *Client) BuildAboutRequest(ctx context.Context, v any) (*http.Request, error) {
+	u := &url.URL{Scheme: c.scheme, Host: c.host, Path: AboutUsersPath()}
 	req, err := http.NewRequest("GET", u.String(), nil)
 	if err != nil {
-		return nil, goahttp.ErrInvalidURL("users", "public", u.String(), err)
+		return nil, goahttp.ErrInvalidURL("users", "about", u.String(), err)
 	}
 	if ctx != nil {
 		req = req.WithContext(ctx)
@@ -197,10 +197,10 @@ func (c *Client) BuildPublicRequest(ctx context.Context, v any) (*http.Request, 
 	return req, nil
 }
 
-// DecodePublicResponse returns a decoder for responses returned by the users
-// public endpoint. restoreBody controls whether the response body should be
+// DecodeAboutResponse returns a decoder for responses returned by the users
+// about endpoint. restoreBody controls whether the response body should be
 // restored after having been read.
-func DecodePublicResponse(decoder func(*http.Response) goahttp.Decoder, restoreBody bool) func(*http.Response) (any, error) {
+func DecodeAboutResponse(decoder func(*http.Response) goahttp.Decoder, restoreBody bool) func(*http.Response) (any, error) {
 	return func(resp *http.Response) (any, error) {
 		if restoreBody {
 			b, err := io.ReadAll(resp.Body)
@@ -217,22 +217,22 @@ func DecodePublicResponse(decoder func(*http.Response) goahttp.Decoder, restoreB
 		switch resp.StatusCode {
 		case http.StatusOK:
 			var (
-				body PublicResponseBody
+				body AboutResponseBody
 				err  error
 			)
 			err = decoder(resp).Decode(&body)
 			if err != nil {
-				return nil, goahttp.ErrDecodingError("users", "public", err)
+				return nil, goahttp.ErrDecodingError("users", "about", err)
 			}
-			err = ValidatePublicResponseBody(&body)
+			err = ValidateAboutResponseBody(&body)
 			if err != nil {
-				return nil, goahttp.ErrValidationError("users", "public", err)
+				return nil, goahttp.ErrValidationError("users", "about", err)
 			}
-			res := NewPublicResultOK(&body)
+			res := NewAboutResultOK(&body)
 			return res, nil
 		default:
 			body, _ := io.ReadAll(resp.Body)
-			return nil, goahttp.ErrInvalidResponse("users", "public", resp.StatusCode, string(body))
+			return nil, goahttp.ErrInvalidResponse("users", "about", resp.StatusCode, string(body))
 		}
 	}
 }

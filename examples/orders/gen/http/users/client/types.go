@@ -26,9 +26,9 @@ type AdminResponseBody struct {
 	Users []*UserRecordResponseBody `form:"users,omitempty" json:"users,omitempty" xml:"users,omitempty"`
 }
 
-// PublicResponseBody is the type of the "users" service "public" endpoint HTTP
+// AboutResponseBody is the type of the "users" service "about" endpoint HTTP
 // response body.
-type PublicResponseBody struct {
+type AboutResponseBody struct {
 	// Name of the shop.
 	Shop *string `form:"shop,omitempty" json:"shop,omitempty" xml:"shop,omitempty"`
 	// ISO 4217 codes that an order may be in.
@@ -91,10 +91,10 @@ func NewAdminResultOK(body *AdminResponseBody) *users.AdminResult {
 	return v
 }
 
-// NewPublicResultOK builds a "users" service "public" endpoint result from a
+// NewAboutResultOK builds a "users" service "about" endpoint result from a
 // HTTP "OK" response.
-func NewPublicResultOK(body *PublicResponseBody) *users.PublicResult {
-	v := &users.PublicResult{
+func NewAboutResultOK(body *AboutResponseBody) *users.AboutResult {
+	v := &users.AboutResult{
 		Shop: *body.Shop,
 	}
 	v.Currencies = make([]string, len(body.Currencies))
@@ -135,8 +135,8 @@ func ValidateAdminResponseBody(body *AdminResponseBody) (err error) {
 	return
 }
 
-// ValidatePublicResponseBody runs the validations defined on PublicResponseBody
-func ValidatePublicResponseBody(body *PublicResponseBody) (err error) {
+// ValidateAboutResponseBody runs the validations defined on AboutResponseBody
+func ValidateAboutResponseBody(body *AboutResponseBody) (err error) {
 	if body.Shop == nil {
 		err = goa.MergeErrors(err, goa.MissingFieldError("shop", "body"))
 	}

@@ -173,13 +173,13 @@ func DecodeAdminRequest(mux goahttp.Muxer, decoder func(*http.Request) goahttp.D
 	}
 }
 
-// EncodePublicResponse returns an encoder for responses returned by the users
-// public endpoint.
-func EncodePublicResponse(encoder func(context.Context, http.ResponseWriter) goahttp.Encoder) func(context.Context, http.ResponseWriter, any) error {
+// EncodeAboutResponse returns an encoder for responses returned by the users
+// about endpoint.
+func EncodeAboutResponse(encoder func(context.Context, http.ResponseWriter) goahttp.Encoder) func(context.Context, http.ResponseWriter, any) error {
 	return func(ctx context.Context, w http.ResponseWriter, v any) error {
-		res, _ := v.(*users.PublicResult)
+		res, _ := v.(*users.AboutResult)
 		enc := encoder(ctx, w)
-		body := NewPublicResponseBody(res)
+		body := NewAboutResponseBody(res)
 		w.WriteHeader(http.StatusOK)
 		return enc.Encode(body)
 	}

@@ -17,7 +17,7 @@ func AdminUsersPath() string {
 	return "/users/admin"
 }
 
-// PublicUsersPath returns the URL path to the users service public HTTP endpoint.
-func PublicUsersPath() string {
+// AboutUsersPath returns the URL path to the users service about HTTP endpoint.
+func AboutUsersPath() string {
 	return "/users/public"
 }

@@ -21,7 +21,7 @@ type Server struct {
 	Mounts []*MountPoint
 	List   http.Handler
 	Admin  http.Handler
-	Public http.Handler
+	About  http.Handler
 }
 
 // MountPoint holds information about the mounted endpoints.
@@ -53,11 +53,11 @@ func New(
 		Mounts: []*MountPoint{
 			{"List", "GET", "/users"},
 			{"Admin", "GET", "/users/admin"},
-			{"Public", "GET", "/users/public"},
+			{"About", "GET", "/users/public"},
 		},
-		List:   NewListHandler(e.List, mux, decoder, encoder, errhandler, formatter),
-		Admin:  NewAdminHandler(e.Admin, mux, decoder, encoder, errhandler, formatter),
-		Public: NewPublicHandler(e.Public, mux, decoder, encoder, errhandler, formatter),
+		List:  NewListHandler(e.List, mux, decoder, encoder, errhandler, formatter),
+		Admin: NewAdminHandler(e.Admin, mux, decoder, encoder, errhandler, formatter),
+		About: NewAboutHandler(e.About, mux, decoder, encoder, errhandler, formatter),
 	}
 }
 
@@ -68,7 +68,7 @@ func (s *Server) Service() string { return "users" }
 func (s *Server) Use(m func(http.Handler) http.Handler) {
 	s.List = m(s.List)
 	s.Admin = m(s.Admin)
-	s.Public = m(s.Public)
+	s.About = m(s.About)
 }
 
 // MethodNames returns the methods served.
@@ -78,7 +78,7 @@ func (s *Server) MethodNames() []string { return users.MethodNames[:] }
 func Mount(mux goahttp.Muxer, h *Server) {
 	MountListHandler(mux, h.List)
 	MountAdminHandler(mux, h.Admin)
-	MountPublicHandler(mux, h.Public)
+	MountAboutHandler(mux, h.About)
 }
 
 // Mount configures the mux to serve the users endpoints.
@@ -192,9 +192,9 @@ func NewAdminHandler(
 	})
 }
 
-// MountPublicHandler configures the mux to serve the "users" service "public"
+// MountAboutHandler configures the mux to serve the "users" service "about"
 // endpoint.
-func MountPublicHandler(mux goahttp.Muxer, h http.Handler) {
+func MountAboutHandler(mux goahttp.Muxer, h http.Handler) {
 	f, ok := h.(http.HandlerFunc)
 	if !ok {
 		f = func(w http.ResponseWriter, r *http.Request) {
@@ -204,9 +204,9 @@ func MountPublicHandler(mux goahttp.Muxer, h http.Handler) {
 	mux.Handle("GET", "/users/public", f)
 }
 
-// NewPublicHandler creates a HTTP handler which loads the HTTP request and
-// calls the "users" service "public" endpoint.
-func NewPublicHandler(
+// NewAboutHandler creates a HTTP handler which loads the HTTP request and
+// calls the "users" service "about" endpoint.
+func NewAboutHandler(
 	endpoint goa.Endpoint,
 	mux goahttp.Muxer,
 	decoder func(*http.Request) goahttp.Decoder,
@@ -215,12 +215,12 @@ func NewPublicHandler(
 	formatter func(ctx context.Context, err error) goahttp.Statuser,
 ) http.Handler {
 	var (
-		encodeResponse = EncodePublicResponse(encoder)
+		encodeResponse = EncodeAboutResponse(encoder)
 		encodeError    = goahttp.ErrorEncoder(encoder, formatter)
 	)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		ctx := context.WithValue(r.Context(), goahttp.AcceptTypeKey, r.Header.Get("Accept"))
-		ctx = context.WithValue(ctx, goa.MethodKey, "public")
+		ctx = context.WithValue(ctx, goa.MethodKey, "about")
 		ctx = context.WithValue(ctx, goa.ServiceKey, "users")
 		var err error
 		res, err := endpoint(ctx, nil)

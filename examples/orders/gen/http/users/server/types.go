@@ -25,9 +25,9 @@ type AdminResponseBody struct {
 	Users []*UserRecordResponseBody `form:"users" json:"users" xml:"users"`
 }
 
-// PublicResponseBody is the type of the "users" service "public" endpoint HTTP
+// AboutResponseBody is the type of the "users" service "about" endpoint HTTP
 // response body.
-type PublicResponseBody struct {
+type AboutResponseBody struct {
 	// Name of the shop.
 	Shop string `form:"shop" json:"shop" xml:"shop"`
 	// ISO 4217 codes that an order may be in.
@@ -96,10 +96,10 @@ func NewAdminResponseBody(res *users.AdminResult) *AdminResponseBody {
 	return body
 }
 
-// NewPublicResponseBody builds the HTTP response body from the result of the
-// "public" endpoint of the "users" service.
-func NewPublicResponseBody(res *users.PublicResult) *PublicResponseBody {
-	body := &PublicResponseBody{
+// NewAboutResponseBody builds the HTTP response body from the result of the
+// "about" endpoint of the "users" service.
+func NewAboutResponseBody(res *users.AboutResult) *AboutResponseBody {
+	body := &AboutResponseBody{
 		Shop: res.Shop,
 	}
 	if res.Currencies != nil {
