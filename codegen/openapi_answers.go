@@ -60,6 +60,7 @@ var given = []struct {
 	{&policy.CrossOrigin, secured, nil},
 	{&policy.BodyTimeout, hasBody, nil},
 	{&policy.KeyConflict, keyed, nil},
+	{&policy.KeySpent, keyed, nil},
 	{&policy.BodyTooLarge, hasBody, nil},
 	{&policy.UnsupportedMediaType, func(m *policy.Method) bool { return len(m.Consumes) > 0 && m.Consumes[0] != anyType }, nil},
 	{&policy.KeyMismatch, keyed, nil},

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding"
 	"encoding/binary"
+	"encoding/json"
 	"fmt"
 	"math"
 	"reflect"
@@ -12,14 +13,17 @@ import (
 )
 
 // maxDepth bounds how deeply values of a payload contain each other.
-const maxDepth = 200
+// Values of 200 levels of JSON, as deep as the transports decode it, have three
+// levels each.
+const maxDepth = 1000
 
 // Fingerprint returns the hash of a decoded payload, by which requests under one
 // key are told apart: the same for equal payloads, whichever transport brought
 // them and however it spelled them. A payload is what Goa makes of a design:
-// structs, slices, maps and scalars. It is an error if it contains anything else,
+// structs, unions, slices, maps and scalars. It is an error if it contains anything else,
 // such as a reader, or itself. Optional fields that a request does not have do
-// not count, so that a design may get new ones while clients try again.
+// not count, so that a design may get new ones while clients try again; one with a
+// default value always counts.
 //
 // The fields of the payload, named in Go, that except lists are left out: those
 // that hold credentials, which a client may renew between two attempts.
@@ -103,14 +107,14 @@ func (p *printer) mapping(b []byte, v reflect.Value, depth int) (_ []byte, err e
 	if v.IsNil() {
 		return append(b, 0), nil
 	}
-	type entry struct{ key, value []byte }
+	type entry struct {
+		key   []byte
+		value reflect.Value // copied but once, however deep it is
+	}
 	entries := make([]entry, 0, v.Len())
 	for it := v.MapRange(); it.Next(); {
-		var e entry
+		e := entry{value: it.Value()}
 		if e.key, err = p.value(nil, it.Key(), depth+1); err != nil {
-			return nil, err
-		}
-		if e.value, err = p.value(nil, it.Value(), depth+1); err != nil {
 			return nil, err
 		}
 		entries = append(entries, e)
@@ -118,7 +122,9 @@ func (p *printer) mapping(b []byte, v reflect.Value, depth int) (_ []byte, err e
 	slices.SortFunc(entries, func(x, y entry) int { return bytes.Compare(x.key, y.key) })
 	b = binary.AppendUvarint(append(b, 1), uint64(len(entries)))
 	for _, e := range entries {
-		b = append(append(b, e.key...), e.value...)
+		if b, err = p.value(append(b, e.key...), e.value, depth+1); err != nil {
+			return nil, err
+		}
 	}
 	return b, nil
 }
@@ -127,7 +133,7 @@ func (p *printer) structure(b []byte, v reflect.Value, depth int) (_ []byte, err
 	t := v.Type()
 	for i := range t.NumField() {
 		f := t.Field(i)
-		if !f.IsExported() {
+		if !f.IsExported() && (i > 0 || !union(t)) {
 			return p.opaque(b, v)
 		}
 		field := v.Field(i)
@@ -140,6 +146,13 @@ func (p *printer) structure(b []byte, v reflect.Value, depth int) (_ []byte, err
 		}
 	}
 	return append(b, 0), nil
+}
+
+// union reports whether a type is what Goa makes of a OneOf: values of which one
+// is set, after a hidden field that says which.
+func union(t reflect.Type) bool {
+	first := t.Field(0)
+	return first.Name == "kind" && first.Type.Kind() == reflect.String && t.Implements(reflect.TypeFor[json.Marshaler]())
 }
 
 // absent reports whether a field is one that its request does not have.

@@ -102,7 +102,7 @@ func Answer(err error) *policy.Answer {
 		answer *policy.Answer
 	}{
 		{ErrMissing, &policy.KeyMissing}, {ErrMalformed, &policy.KeyMalformed}, {ErrConflict, &policy.KeyConflict},
-		{ErrSpent, &policy.KeyConflict}, {ErrMismatch, &policy.KeyMismatch}, {ErrUnavailable, &policy.KeyUnavailable},
+		{ErrSpent, &policy.KeySpent}, {ErrMismatch, &policy.KeyMismatch}, {ErrUnavailable, &policy.KeyUnavailable},
 		{ErrUnstored, &policy.KeyUnavailable}, {ErrEnded, &policy.InternalFault},
 	} {
 		if errors.Is(err, a.err) {
@@ -149,6 +149,9 @@ type Call struct {
 	// Issuer and Subject are the principal's. The subject is required: nobody
 	// shares keys with strangers.
 	Issuer, Subject string
+	// With names the other principals, in order, where several together make the
+	// call: the key is that of all of them.
+	With []string
 	// Method is the design's, "service.method", the same on all transports.
 	Method string
 	// Key is what [ParseKey] returned.

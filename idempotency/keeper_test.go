@@ -490,7 +490,7 @@ func TestNewRefuses(t *testing.T) {
 func TestAnswer(t *testing.T) {
 	for err, want := range map[error]*policy.Answer{
 		idempotency.ErrMissing: &policy.KeyMissing, idempotency.ErrMalformed: &policy.KeyMalformed, idempotency.ErrConflict: &policy.KeyConflict,
-		idempotency.ErrMismatch: &policy.KeyMismatch, idempotency.ErrUnavailable: &policy.KeyUnavailable, idempotency.ErrSpent: &policy.KeyConflict,
+		idempotency.ErrMismatch: &policy.KeyMismatch, idempotency.ErrUnavailable: &policy.KeyUnavailable, idempotency.ErrSpent: &policy.KeySpent,
 		idempotency.ErrUnstored: &policy.KeyUnavailable, idempotency.ErrEnded: &policy.InternalFault, context.Canceled: nil, nil: nil,
 	} {
 		if got := idempotency.Answer(fmt.Errorf("begin: %w", err)); got != want {

@@ -113,7 +113,7 @@ const (
 func (c *Call) ticket() Ticket {
 	t := Ticket{Keep: c.Keep}
 	var b []byte
-	for _, part := range []string{"aguada idempotency 1", c.Issuer, c.Subject, c.Method, c.Key} {
+	for _, part := range append([]string{"aguada idempotency 1", c.Issuer, c.Subject, c.Method, c.Key}, c.With...) {
 		b = binary.AppendUvarint(b, uint64(len(part)))
 		b = append(b, part...)
 	}

@@ -48,8 +48,9 @@ const (
 
 // conns is the set of open connections of one server.
 type conns struct {
-	mu  sync.Mutex
-	all map[*conn]struct{}
+	mu   sync.Mutex
+	all  map[*conn]struct{}
+	lent int // hijacked ones that whoever has them has not closed
 }
 
 // conn is a tracked connection.
@@ -61,6 +62,7 @@ type conn struct {
 	mu    sync.Mutex // phase changes; deadlines set for leaving
 	since time.Time  // of the phase
 	slow  bool       // leaving in the middle of a request
+	lent  bool       // guarded by set.mu
 }
 
 // tcpConn keeps what net/http uses of a TCP connection beyond net.Conn.
@@ -130,14 +132,43 @@ func (s *conns) sweep(drained time.Time, grace time.Duration) (waiting int) {
 	return waiting
 }
 
+// closeAll cuts all connections. Who has a hijacked one notices by and by, and
+// closes it too.
 func (s *conns) closeAll() {
 	for _, c := range s.list() {
-		_ = c.Close()
+		_ = c.cut()
+	}
+}
+
+// out returns how many hijacked connections are still in somebody's hands.
+func (s *conns) out() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.lent
+}
+
+// lend notes that the connection is hijacked.
+func (c *conn) lend() {
+	c.set.mu.Lock()
+	defer c.set.mu.Unlock()
+	if !c.lent {
+		c.lent = true
+		c.set.lent++
 	}
 }
 
 // Close implements net.Conn.
 func (c *conn) Close() error {
+	c.set.mu.Lock()
+	if c.lent {
+		c.lent = false
+		c.set.lent--
+	}
+	c.set.mu.Unlock()
+	return c.cut()
+}
+
+func (c *conn) cut() error {
 	c.set.mu.Lock()
 	delete(c.set.all, c)
 	c.set.mu.Unlock()
@@ -247,5 +278,6 @@ func observe(nc net.Conn, state http.ConnState) {
 		c.enter(unused)
 	case http.StateHijacked:
 		c.enter(hijacked)
+		c.lend()
 	}
 }

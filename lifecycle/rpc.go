@@ -15,7 +15,8 @@ type RPC interface {
 	Serve(ln net.Listener) error
 	// GracefulStop asks clients to go, and returns when all calls are over.
 	GracefulStop()
-	// Stop ends all calls and connections, and GracefulStop with them.
+	// Stop ends all calls and connections, and GracefulStop with them. Both may
+	// wait for a handler that does not return: the group does not.
 	Stop()
 }
 
@@ -84,12 +85,16 @@ func (s *rpcServer) finish(ctx context.Context, cutEnd time.Time) error {
 	case <-ctx.Done():
 	}
 	calls, connections := s.running(), s.connections()
-	s.rpc.Stop()
-	<-over
-	why := "shutdown was forced"
+	go s.rpc.Stop()
+	why, end := "shutdown was forced", time.Now().Add(lastGrace)
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		why = "the budget is used up"
-		await(s.running, cutEnd)
+		why, end = "the budget is used up", cutEnd
+	}
+	timer := time.NewTimer(time.Until(end)) // a handler may never return, and both wait for it
+	defer timer.Stop()
+	select {
+	case <-over:
+	case <-timer.C:
 	}
 	err := fmt.Errorf("serve %s: %s: cut %d calls in flight on %d connections", s.name, why, calls, connections)
 	if stuck := s.running(); stuck > 0 {

@@ -105,6 +105,26 @@ func TestRPCCut(t *testing.T) {
 	}
 }
 
+// A method that does not end, whatever is done to its call, holds up nobody.
+func TestRPCStuck(t *testing.T) {
+	release := make(chan struct{})
+	defer close(release)
+	r := runRPC(t, lifecycle.Config{ShutdownTimeout: 300 * time.Millisecond}, func(context.Context) error { <-release; return nil })
+	done := r.call(t)
+	r.stop()
+	select {
+	case err := <-r.result:
+		if err == nil || !strings.Contains(err.Error(), "cut 1 calls in flight on 1 connections; 1 handlers did not end") {
+			t.Errorf("stop: %v", err)
+		}
+	case <-time.After(10 * time.Second):
+		t.Fatal("the group does not stop")
+	}
+	if err := <-done; status.Code(err) != codes.Unavailable {
+		t.Errorf("cut call: %v", err)
+	}
+}
+
 // A listener that fails ends the group.
 func TestRPCFails(t *testing.T) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")

@@ -182,7 +182,7 @@ func (s *server) finish(ctx context.Context, cutEnd time.Time) error {
 	why := "shutdown was forced"
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		why = "the budget is used up"
-		await(s.running, cutEnd)
+		await(func() int { return s.running() + s.conns.out() }, cutEnd)
 	}
 	err = fmt.Errorf("serve %s: %s: cut %d requests in flight on %d connections", s.name, why, requests, connections)
 	if stuck := s.inFlight.Load(); stuck > 0 {

@@ -359,4 +359,32 @@ func TestHijackedConnection(t *testing.T) {
 			wantError(t, x.stopped(t, begun, 20*time.Second, 30*time.Second), "cut 0 requests in flight on 1 connections")
 		})
 	})
+	t.Run("is cut before hooks run", func(t *testing.T) {
+		var over time.Time
+		h := func(w http.ResponseWriter, _ *http.Request) {
+			c, _, err := http.NewResponseController(w).Hijack()
+			if err != nil {
+				panic(err)
+			}
+			go func() {
+				_, _ = io.Copy(io.Discard, c)
+				time.Sleep(time.Second) // it notices, and uses what hooks close
+				over = time.Now()
+				c.Close()
+			}()
+		}
+		bubble(t, 30*time.Second, h, func(t *testing.T, x *fixture) {
+			c := x.dial(t, get)
+			defer c.Close()
+			synctest.Wait()
+			x.OnStop("store", func() error {
+				if over.IsZero() {
+					t.Error("closed under its user")
+				}
+				return nil
+			})
+			x.stop()
+			wantError(t, <-x.result, "cut 0 requests in flight on 1 connections")
+		})
+	})
 }

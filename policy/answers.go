@@ -96,6 +96,10 @@ var (
 		Name: "idempotency_conflict", HTTP: 409, GRPC: "ABORTED", JSONRPC: -32009, Message: "a call with this idempotency key is still running", Temporary: true,
 		Meaning: "The first call under the key has no answer yet.",
 	}
+	KeySpent = Answer{
+		Name: "idempotency_answer_lost", HTTP: 409, GRPC: "FAILED_PRECONDITION", JSONRPC: -32009, Message: "the call was done, and its answer cannot be given again",
+		Meaning: "The answer to the first call under the key was too large to be stored, or was given over another transport. The method is not called again.",
+	}
 	KeyMismatch = Answer{
 		Name: "idempotency_mismatch", HTTP: 422, GRPC: "FAILED_PRECONDITION", JSONRPC: -32022, Message: "the idempotency key was used for another request",
 		Meaning: "The key belongs to a call with another payload.",
@@ -137,7 +141,7 @@ var (
 // Answers are all of them, by HTTP status and name.
 var Answers = []*Answer{
 	&BadHandshake, &KeyMalformed, &KeyMissing, &Unauthorized, &CertificateRefused, &CrossOrigin, &Forbidden, &NotFound, &MethodNotAllowed,
-	&BodyTimeout, &StreamIdled, &KeyConflict, &BodyTooLarge, &UnsupportedMediaType, &CertificateWithdrawn, &KeyMismatch,
+	&BodyTimeout, &StreamIdled, &KeySpent, &KeyConflict, &BodyTooLarge, &UnsupportedMediaType, &CertificateWithdrawn, &KeyMismatch,
 	&RateLimited, &TooManyFailures, &TooManyMessages, &InternalFault, &Canceled, &KeyUnavailable, &LimitsUnavailable, &Overloaded,
 	&TooManyInFlight, &Unavailable, &DeadlineExceeded,
 }

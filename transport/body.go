@@ -50,7 +50,8 @@ func (b *body) Read(p []byte) (int, error) {
 
 // read reads from the client, and notes for how long.
 func (b *body) read(p []byte) (int, error) {
-	if !b.loaded {
+	b.stepOut()
+	if !b.outside {
 		return b.src.Read(p)
 	}
 	begun := time.Now()

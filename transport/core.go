@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"reflect"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -73,6 +74,7 @@ type core struct {
 	admitted  bool            // counted in the method's in-flight calls
 	charged   bool            // to the limits of its address, before the others
 	loaded    bool            // counted towards the adaptive limit
+	outside   bool            // was, and will be again when its method is called
 	reached   bool            // the method was called
 	waited    atomic.Int64    // for the client's message, in nanoseconds
 
@@ -213,6 +215,7 @@ func (c *core) enter() *refused {
 
 func (c *core) leave() {
 	if c.admitted {
+		c.admitted = false
 		c.m.running.Add(-1)
 	}
 }
@@ -227,6 +230,10 @@ func (c *core) invoke(ctx context.Context, e goa.Endpoint, req any) (any, error)
 
 // run calls the method's endpoint and maps its errors.
 func (c *core) run(ctx context.Context, e goa.Endpoint, req any) (any, error) {
+	if r := c.stepIn(); r != nil {
+		c.p.cfg.Telemetry.Refused(r.Name)
+		return nil, r
+	}
 	c.applyLeases()
 	if c.p.cfg.Context != nil {
 		ctx = c.p.cfg.Context(ctx)
@@ -277,6 +284,8 @@ func (c *core) methodError(err error) error {
 		return err
 	}
 	switch {
+	case c.claim != nil && idempotency.Answer(err) != nil: // of the transaction that it joined
+		return c.keyRefused(err)
 	case errors.Is(err, context.DeadlineExceeded) || errors.Is(c.Err(), context.DeadlineExceeded):
 		return refuse(&policy.DeadlineExceeded).because(err)
 	case errors.Is(err, os.ErrDeadlineExceeded) && c.stalled.Load():
@@ -286,6 +295,14 @@ func (c *core) methodError(err error) error {
 		return refuse(&policy.Canceled).because(err)
 	}
 	return c.fault(err)
+}
+
+// mishap gives up what a call holds that net/http does not run: what its end
+// tells others of it panicked, which must not end the process.
+func (c *core) mishap(p any) {
+	c.leave()
+	defer func() { _ = recover() }() // the log's
+	c.p.log.Error("panic at the end of a call", "request_id", c.id[0], "error", cut(fmt.Sprint(p), maxError), "stack", cut(string(debug.Stack()), maxStack))
 }
 
 // fault hides an error behind an id.

@@ -37,7 +37,8 @@ type GRPC struct {
 	services []rpcService
 	unknown  *rpcMethod
 	plain    *method
-	largest  int64 // MaxBody of all methods
+	held     *method // plain, for streams
+	largest  int64   // MaxBody of all methods
 	errs     []error
 	running  atomic.Int64
 }
@@ -82,6 +83,8 @@ func (h *HTTP) compileGRPC() {
 		g.methods[r.name], g.order = r, append(g.order, r)
 		g.largest = max(g.largest, m.maxBody)
 	}
+	g.held = h.compile(policy.Method{Kind: policy.Unary, Access: policy.Public, MaxInFlight: maxHeld})
+	g.held.probe = true
 	g.unknown = g.newMethod(h.unmatched, "")
 	g.unknown.client, g.unknown.server = true, true
 	g.unknown.instruments = h.cfg.Telemetry.UnknownRPC(telemetry.GRPC)

@@ -175,10 +175,22 @@ func (l *listener) Value(key any) any {
 func (t *rpcTransport) Method() string { return "/" + t.r.name }
 
 // SetHeader adds to the header.
-func (t *rpcTransport) SetHeader(md metadata.MD) error { return t.ss.SetHeader(md) }
+func (t *rpcTransport) SetHeader(md metadata.MD) error {
+	if t.claim != nil {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		t.told.Header = metadata.Join(t.told.Header, md)
+		return nil
+	}
+	return t.ss.SetHeader(md)
+}
 
-// SendHeader sends the header, with what the call has to say in it.
+// SendHeader sends the header, with what the call has to say in it. That of a call
+// with an idempotency key waits until its answer is stored.
 func (t *rpcTransport) SendHeader(md metadata.MD) error {
+	if t.claim != nil {
+		return t.SetHeader(md)
+	}
 	if t.headed.Swap(true) {
 		return t.ss.SendHeader(md) // which says that it is too late
 	}
@@ -189,6 +201,12 @@ func (t *rpcTransport) SendHeader(md metadata.MD) error {
 
 // SetTrailer adds to the trailer.
 func (t *rpcTransport) SetTrailer(md metadata.MD) error {
+	if t.claim != nil {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		t.told.Trailer = metadata.Join(t.told.Trailer, md)
+		return nil
+	}
 	t.ss.SetTrailer(md)
 	return nil
 }

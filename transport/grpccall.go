@@ -18,9 +18,11 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/mem"
+	"google.golang.org/grpc/metadata"
 	grpcpeer "google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
 
+	"github.com/aguada-dev/aguada/idempotency"
 	"github.com/aguada-dev/aguada/policy"
 	"github.com/aguada-dev/aguada/telemetry"
 )
@@ -34,9 +36,10 @@ type rpc struct {
 	from arrival
 	flow *flow // of a stream; nil for a unary call
 
-	raw     error       // what the generated handler returned; guarded by mu
-	wire    error       // why the server itself ended the stream; guarded by mu
-	headed  atomic.Bool // the header is sent
+	raw     error             // what the generated handler returned; guarded by mu
+	wire    error             // why the server itself ended the stream; guarded by mu
+	headed  atomic.Bool       // the header is sent
+	told    idempotency.Reply // what the method said besides, under an idempotency key
 	in      inbound
 	out     outbound
 	bodyIn  atomic.Int64
@@ -173,6 +176,7 @@ func (c *rpc) sendHead() {
 // receive reads the one message of a call whose client does not stream.
 func (c *rpc) receive(m any) error {
 	c.in.m, c.in.max = m, c.m.maxBody
+	c.stepOut()
 	c.r.patience.wait(&c.from)
 	begun := time.Now()
 	err := c.ss.RecvMsg(&c.in)
@@ -244,12 +248,22 @@ func (c *rpc) recovered(p any) error {
 }
 
 // end finishes the call, and returns what the server tells the client.
-func (c *rpc) end(err error) error {
+func (c *rpc) end(err error) (told error) {
+	defer func() {
+		if p := recover(); p != nil {
+			c.mishap(p)
+			told = status.Error(codeOf(policy.InternalFault.GRPC), policy.InternalFault.Message)
+		}
+	}()
 	if c.flow != nil {
 		c.flow.shut()
 	}
 	c.release()
 	err = c.conclude(err)
+	if c.told.Header != nil { // by a method that failed
+		c.head = metadata.Join(c.head, c.told.Header)
+	}
+	c.ss.SetTrailer(c.told.Trailer)
 	switch {
 	case c.headed.Load():
 		c.ss.SetTrailer(c.head)

@@ -44,13 +44,14 @@ type GRPCConfig struct {
 // also without a call; who does so more often is sent away (GOAWAY,
 // too_many_pings). A connection whose client does not answer pings has ended.
 const (
-	maxStreams    = 1000 // calls at once on one connection
+	maxStreams    = 250 // calls at once on one connection
 	pingMinimum   = 10 * time.Second
 	pingEvery     = time.Minute
 	pingTimeout   = 20 * time.Second
 	handshakeTime = 10 * time.Second
 	headerBytes   = 1 << 20
-	workers       = 32 // goroutines that serve one call after another, whose stacks need not grow anew
+	maxHeld       = 4000 // streams at once of health and reflection, which last as long as anybody likes
+	workers       = 32   // goroutines that serve one call after another, whose stacks need not grow anew
 )
 
 // GRPCServer is a *grpc.Server that ends though a client does not read.
@@ -123,13 +124,17 @@ func (g *GRPC) Server(cfg GRPCConfig) (*GRPCServer, error) {
 }
 
 // registerPlain registers a service of the chassis itself, unless the design has
-// it: public, logged at debug level.
+// it: public, logged at debug level, and its streams bounded.
 func (g *GRPC) registerPlain(desc *grpc.ServiceDesc, impl any) error {
 	if slices.ContainsFunc(g.services, func(s rpcService) bool { return s.desc.ServiceName == desc.ServiceName }) {
 		return nil
 	}
 	return g.register(desc, impl, func(name string, d *grpc.StreamDesc) *rpcMethod {
-		r := g.newMethod(g.plain, name)
+		m := g.plain
+		if d.ClientStreams || d.ServerStreams {
+			m = g.held
+		}
+		r := g.newMethod(m, name)
 		r.client, r.server = d.ClientStreams, d.ServerStreams
 		return r
 	})

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"google.golang.org/grpc"
@@ -26,6 +27,7 @@ type flow struct {
 	want  chan any
 	got   chan error
 	done  chan struct{} // closed when the method has returned
+	whole atomic.Bool   // the method has read the client's last message
 
 	mu      sync.Mutex
 	stopped chan struct{} // closed when the chassis ends the stream
@@ -90,6 +92,7 @@ func (f *flow) RecvMsg(m any) error {
 		return f.over()
 	}
 	if err = f.c.received(err); err != nil {
+		f.whole.Store(errors.Is(err, io.EOF))
 		if r, ok := errors.AsType[*refused](err); ok && r.Answer == &policy.BodyTooLarge {
 			f.end(r)
 		}
@@ -177,15 +180,16 @@ func (f *flow) over() error {
 	return nil
 }
 
-// outcome returns what the stream came to, given what its method did. A method
-// whose client sends may have finished while the server stops; what only it
-// sends is not whole.
+// outcome returns what the stream came to, given what its method did. While the
+// server stops, a method may have finished that has the client's last message,
+// or answers once; any other stream is not whole, though its method returns no
+// error, and its client shall come back.
 func (f *flow) outcome(err error) error {
 	over := f.over()
 	if over == nil || errors.Is(err, io.EOF) {
 		return err
 	}
-	if f.c.ending.Load() == nil && err == nil && f.c.r.client {
+	if f.c.ending.Load() == nil && err == nil && f.c.r.client && (f.whole.Load() || !f.c.r.server) {
 		return nil
 	}
 	return over

@@ -222,6 +222,41 @@ func TestRPCCloseStreams(t *testing.T) {
 	r.server.GracefulStop()
 }
 
+// A stream that is open both ways is whole once its client has ended its side.
+// Before, a method that returns because its context ended has not ended it well.
+func TestRPCCloseStreamsBothWays(t *testing.T) {
+	started := make(chan struct{}, 2)
+	r := newFeedRig(t, func(r *feedRig) {
+		r.feed.chat = func(ctx context.Context, stream feed.ChatServerStream) error {
+			n, err := stream.Recv()
+			if err == nil && n.ID == "all" {
+				_, err = stream.Recv()
+			}
+			started <- struct{}{}
+			<-ctx.Done()
+			if errors.Is(err, io.EOF) {
+				return nil
+			}
+			return err
+		}
+	})
+	ctx := with(t, r.token)
+	whole, half := must(r.client.Chat(ctx))(t), must(r.client.Chat(ctx))(t)
+	_, _ = whole.Send(&feedpb.ChatStreamingRequest{Id: "all"}), half.Send(&feedpb.ChatStreamingRequest{Id: "abc"})
+	_ = whole.CloseSend()
+	<-started
+	<-started
+	r.h.CloseStreams()
+	if _, err := whole.Recv(); !errors.Is(err, io.EOF) {
+		t.Errorf("the whole stream ends with %v", err)
+	}
+	_, err := half.Recv()
+	if reason, retry := info(t, r.wantCode(t, err, codes.Unavailable)); reason.GetReason() != "UNAVAILABLE" || retry == nil {
+		t.Errorf("the other ends with %v, %v", reason, retry)
+	}
+	r.idle(t)
+}
+
 func TestRPCDraining(t *testing.T) {
 	r := newFeedRig(t, func(r *feedRig) { r.cfg.Draining = func() bool { return true } })
 	ctx := with(t, r.token)

@@ -12,7 +12,9 @@ import (
 
 	goa "goa.design/goa/v3/pkg"
 	"google.golang.org/grpc/mem"
+	"google.golang.org/grpc/metadata"
 
+	"github.com/aguada-dev/aguada/auth"
 	"github.com/aguada-dev/aguada/idempotency"
 	"github.com/aguada-dev/aguada/policy"
 )
@@ -95,10 +97,17 @@ func (c *core) claimKey(ctx context.Context, req any) (*idempotency.Claim, error
 	if c.http != nil {
 		form = formHTTP
 	}
+	begun := time.Now()
+	if keyed.Wait > 0 {
+		c.stepOut()
+	}
 	claim, reply, err := c.p.keeper.Begin(ctx, idempotency.Call{
-		Issuer: c.principal.Issuer, Subject: c.principal.Subject, Method: c.m.Service + "." + c.m.Name,
+		Issuer: c.principal.Issuer, Subject: c.principal.Subject, With: others(c.principal), Method: c.m.Service + "." + c.m.Name,
 		Key: key, Form: form, Fingerprint: print, Keep: time.Duration(keyed.Keep), Wait: time.Duration(keyed.Wait),
 	})
+	if keyed.Wait > 0 {
+		c.waited.Add(int64(time.Since(begun)))
+	}
 	switch {
 	case err != nil:
 		return nil, c.keyRefused(err)
@@ -115,6 +124,17 @@ func (c *core) claimKey(ctx context.Context, req any) (*idempotency.Claim, error
 	return claim, nil
 }
 
+// others names the principals besides the first where a method asks for several
+// credentials at once, such as an application's and a user's: users of one
+// application are strangers.
+func others(p *auth.Principal) []string {
+	var names []string
+	for _, with := range p.With {
+		names = append(names, principalName(with))
+	}
+	return names
+}
+
 // keyRefused maps an error of the keeper's.
 func (c *core) keyRefused(err error) error {
 	answer := idempotency.Answer(err)
@@ -124,9 +144,6 @@ func (c *core) keyRefused(err error) error {
 	c.p.cfg.Telemetry.Idempotent(answer.Name)
 	c.p.cfg.Telemetry.Refused(answer.Name)
 	r := refuse(answer).because(err)
-	if errors.Is(err, idempotency.ErrSpent) {
-		r.message = "the call was done, and its answer cannot be given again"
-	}
 	if answer == &policy.KeyConflict {
 		r.wait = time.Second
 	}
@@ -181,8 +198,12 @@ func (c *call) keep(body []byte) bool {
 	return true
 }
 
-// answerError replaces the answer by that to an error.
+// answerError replaces the answer by that to an error. What the answer's headers
+// say of a result that does not count is not told.
 func (c *call) answerError(err error) {
+	for _, name := range c.m.stored {
+		delete(c.head, name)
+	}
 	r, ok := errors.AsType[*refused](err)
 	if !ok {
 		r = c.fault(err)
@@ -221,16 +242,26 @@ func (c *rpc) sendReply(m any) error {
 	if err != nil {
 		return c.keep(c.fault(fmt.Errorf("encode message: %w", err)))
 	}
-	if err := c.completed(idempotency.Reply{Body: data.Materialize()}); err != nil {
+	r := c.told
+	c.told = idempotency.Reply{}
+	r.Body = data.Materialize()
+	if err := c.completed(r); err != nil {
 		data.Free()
 		return c.keep(err)
 	}
-	c.sendHead()
+	c.tellAgain(&r)
 	return c.sendData(data)
 }
 
 // resend sends the reply of an earlier call.
 func (c *rpc) resend() error {
-	c.sendHead()
+	c.tellAgain(c.replay)
 	return c.sendData(mem.BufferSlice{mem.SliceBuffer(c.replay.Body)})
+}
+
+// tellAgain sends the header, with what a stored reply has in it.
+func (c *rpc) tellAgain(r *idempotency.Reply) {
+	c.head = metadata.Join(c.head, r.Header)
+	c.sendHead()
+	c.ss.SetTrailer(r.Trailer)
 }

@@ -54,9 +54,31 @@ func (c *core) shed() *refused {
 	return nil
 }
 
-// unload ends what shed began. A call that did not get as far as its method says
-// nothing of how long that takes, and neither does the time for which the client
-// was waited for.
+// stepOut gives the call's place up while it waits for somebody else, who may take
+// as long as he likes: the client that sends its message, or another call under
+// its idempotency key. Otherwise a few of those would have everybody refused.
+func (c *core) stepOut() {
+	if !c.loaded {
+		return
+	}
+	c.loaded, c.outside = false, true
+	c.m.load.running.Add(-1)
+	c.m.load.method.Release(0, adaptive.Ignored)
+}
+
+// stepIn takes a place for the method of a call that has stepped out.
+func (c *core) stepIn() *refused {
+	if !c.outside {
+		return nil
+	}
+	c.outside = false
+	return c.shed()
+}
+
+// unload ends what shed began, once: over HTTP before the answer is written, which
+// takes as long as the client likes. A call that did not get as far as its method
+// says nothing of how long that takes, and neither does the time for which the
+// client was waited for.
 func (c *core) unload(now time.Time, failed bool) {
 	if !c.loaded {
 		return
@@ -68,6 +90,7 @@ func (c *core) unload(now time.Time, failed bool) {
 	case failed:
 		outcome = adaptive.Failed
 	}
+	c.loaded = false
 	c.m.load.running.Add(-1)
 	c.m.load.method.Release(now.Sub(c.start)-time.Duration(c.waited.Load()), outcome)
 }

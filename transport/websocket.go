@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"sync"
@@ -78,6 +79,7 @@ func (u *upgrader) Upgrade(w http.ResponseWriter, r *http.Request, header http.H
 	conn.SetReadLimit(c.m.maxBody)
 	if c.socket != nil {
 		c.socket.open = true
+		c.socket.begin()
 	}
 	c.mu.Lock()
 	c.conn = conn
@@ -113,8 +115,11 @@ type socket struct {
 	broken           atomic.Bool  // the connection
 	sent             atomic.Int32 // code of the last close frame
 
-	mu  sync.Mutex
-	end time.Time // that no deadline is later than; zero for none
+	ear     ear
+	mu      sync.Mutex
+	end     time.Time // that no deadline is later than; zero for none
+	readBy  time.Time // deadline of reads
+	hushing bool      // the connection's is another
 }
 
 // compileStream makes what bounds the method's streams.
@@ -146,7 +151,9 @@ func (s *socket) Read(p []byte) (int, error) {
 	if s.over {
 		return 0, s.c.tooManyMessages()
 	}
-	n, err := s.Conn.Read(p)
+	s.take()
+	defer s.giveBack()
+	n, err := s.receive(p)
 	if err != nil {
 		s.broken.Store(true)
 	}
@@ -229,16 +236,14 @@ func (s *socket) within(t time.Time) time.Time {
 
 // SetDeadline is [net.Conn.SetDeadline] up to the end.
 func (s *socket) SetDeadline(t time.Time) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.Conn.SetDeadline(s.within(t))
+	return errors.Join(s.SetReadDeadline(t), s.SetWriteDeadline(t))
 }
 
 // SetReadDeadline is [net.Conn.SetReadDeadline] up to the end.
 func (s *socket) SetReadDeadline(t time.Time) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.Conn.SetReadDeadline(s.within(t))
+	return s.readWithin(t)
 }
 
 // SetWriteDeadline is [net.Conn.SetWriteDeadline] up to the end.
@@ -253,7 +258,37 @@ func (s *socket) endBy(t time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.end = t
-	_ = s.Conn.SetDeadline(t)
+	_ = s.Conn.SetWriteDeadline(t)
+	_ = s.readWithin(t)
+}
+
+// readWithin sets the deadline of reads; mu is held.
+func (s *socket) readWithin(t time.Time) error {
+	if s.readBy = s.within(t); s.hushing {
+		return nil
+	}
+	return s.Conn.SetReadDeadline(s.readBy)
+}
+
+// maxLinger is how many bytes are read of a client after its stream.
+const maxLinger = 1 << 20
+
+// awaitLeave waits, once a close frame was sent, until the client has left, until
+// the end if there is one, else for a second. A connection that is closed while
+// something comes in, be it the client's own close frame, is reset, and the
+// client may lose what it has not read (RFC 6455, section 7.1.1).
+func (s *socket) awaitLeave() {
+	half, ok := s.Conn.(interface{ CloseWrite() error })
+	if !ok || s.sent.Load() == 0 || s.broken.Load() || half.CloseWrite() != nil {
+		return
+	}
+	s.mu.Lock()
+	ends := !s.end.IsZero()
+	s.mu.Unlock()
+	if !ends {
+		s.endBy(time.Now().Add(closing))
+	}
+	_, _ = io.CopyN(io.Discard, s.Conn, maxLinger)
 }
 
 // tooManyMessages ends the stream of a client that sends too fast.

@@ -143,6 +143,9 @@ func (c *core) deserted() bool {
 	if c.http != nil && c.http.apart != nil {
 		return c.http.apart.gone.Load()
 	}
+	if c.http != nil && c.http.socket != nil && c.http.socket.ear.left.Load() {
+		return true
+	}
 	return c.parent.Err() != nil
 }
 
@@ -175,6 +178,10 @@ func (c *call) runApart() {
 func (c *call) handleApart(a *apart) {
 	aborted := true
 	defer func() {
+		if p := recover(); p != nil {
+			c.shut()
+			c.mishap(p)
+		}
 		a.cancel()
 		switch {
 		case a.wire != nil && c.farewell > 0:

@@ -62,6 +62,9 @@ func (c *call) begin() {
 	if c.tooLarge.Load() || c.stalled.Load() {
 		c.dropConnection()
 	}
+	if c.loaded {
+		c.unload(c.start.Add(time.Since(c.start)), c.failedCall())
+	}
 	if c.isEventStream() {
 		c.beginEvents()
 		if c.takeOver() {

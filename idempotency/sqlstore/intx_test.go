@@ -43,6 +43,10 @@ func TestInTx(t *testing.T) {
 			}
 			return errors.Join(err, ours)
 		}), ours)
+		func() {
+			defer func() { _ = recover() }()
+			_ = sqlstore.InTx(ctx, s.db, func(tx *sql.Tx) error { panic(insert(ctx, tx, "k", "recovered")) })
+		}()
 		if err := run(ctx, "6", nil); err != nil {
 			t.Fatal(err)
 		}

@@ -33,7 +33,8 @@ func Tx(ctx context.Context) (*sql.Tx, error) {
 // InTx does work that is stored as a whole or not at all: in the transaction of
 // the call that ctx belongs to, if there is one, where it is committed with the
 // call's reply; else in one of db, which it commits. Where do returns an error,
-// what it wrote is undone and the error returned.
+// what it wrote is undone and the error returned; it is undone, too, where do
+// panics.
 func InTx(ctx context.Context, db *sql.DB, do func(*sql.Tx) error) error {
 	tx, err := Tx(ctx)
 	if errors.Is(err, idempotency.ErrNone) {
@@ -45,18 +46,30 @@ func InTx(ctx context.Context, db *sql.DB, do func(*sql.Tx) error) error {
 	if _, err := tx.ExecContext(ctx, "SAVEPOINT aguada_in_tx"); err != nil {
 		return fmt.Errorf("begin work: %w", err)
 	}
-	if err := do(tx); err != nil {
-		_, undone := tx.ExecContext(context.WithoutCancel(ctx), "ROLLBACK TO SAVEPOINT aguada_in_tx")
-		if undone != nil {
-			// Nothing of this call may be committed any more.
-			undone = errors.Join(undone, tx.Rollback())
+	returned := false
+	defer func() {
+		if !returned { // but panicked: who recovers shall not commit half of it
+			_ = undo(ctx, tx)
 		}
-		return errors.Join(err, undone)
+	}()
+	err = do(tx)
+	returned = true
+	if err != nil {
+		return errors.Join(err, undo(ctx, tx))
 	}
 	if _, err := tx.ExecContext(ctx, "RELEASE SAVEPOINT aguada_in_tx"); err != nil {
 		return errors.Join(fmt.Errorf("end work: %w", err), tx.Rollback())
 	}
 	return nil
+}
+
+// undo takes back what was written in tx since InTx began.
+func undo(ctx context.Context, tx *sql.Tx) error {
+	_, err := tx.ExecContext(context.WithoutCancel(ctx), "ROLLBACK TO SAVEPOINT aguada_in_tx")
+	if err != nil { // nothing of this call may be committed any more
+		err = errors.Join(err, tx.Rollback())
+	}
+	return err
 }
 
 func alone(ctx context.Context, db *sql.DB, do func(*sql.Tx) error) (err error) {
