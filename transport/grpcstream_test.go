@@ -251,10 +251,17 @@ func TestRPCCloseStreamsBothWays(t *testing.T) {
 		t.Errorf("the whole stream ends with %v", err)
 	}
 	_, err := half.Recv()
-	if reason, retry := info(t, r.wantCode(t, err, codes.Unavailable)); reason.GetReason() != "UNAVAILABLE" || retry == nil {
-		t.Errorf("the other ends with %v, %v", reason, retry)
+	if reason, retry := info(t, status.Convert(err)); status.Code(err) != codes.Unavailable || reason.GetReason() != "UNAVAILABLE" || retry == nil {
+		t.Errorf("the other ends with %v, %v, %v", err, reason, retry)
 	}
 	r.idle(t)
+	seen := map[any]int{} // they end in any order
+	for _, line := range r.log.lines(t, "request") {
+		seen[line["rpc.response.status_code"]]++
+	}
+	if seen["OK"] != 1 || seen["UNAVAILABLE"] != 1 {
+		t.Errorf("the log has %v", seen)
+	}
 }
 
 func TestRPCDraining(t *testing.T) {
