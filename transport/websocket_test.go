@@ -109,7 +109,7 @@ func TestSocketEndsWithoutReset(t *testing.T) {
 			}
 			conn := dialTalk(t, r.listen(t))
 			conn.SetCloseHandler(func(int, string) error { return nil }) // a write would take the error
-			for range 10 { // nine of which nobody reads
+			for range 10 {                                               // nine of which nobody reads
 				_ = conn.WriteMessage(websocket.TextMessage, []byte(`{"text":"`+strings.Repeat("x", 2000)+`"}`))
 			}
 			close(sent)
