@@ -94,6 +94,7 @@ func newWorld(t testing.TB) *world {
 		"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "OTEL_TRACES_EXPORTER=none",
 		"HTTP_ADDR=127.0.0.1:0", "GRPC_ADDR=127.0.0.1:0", "ADMIN_ADDR=127.0.0.1:0", "LOG_FORMAT=json", "LOG_LEVEL=debug",
 		"IDEMPOTENCY_SECRET=" + pepper,
+		"LOAD_SHEDDING=off", // floods are what these tests make
 		"ADMIN_TOKEN_FILE=" + w.file("admin"), "TRUSTED_PROXIES=127.0.0.1/32",
 		"DATABASE_URL=sqlite:" + w.file("shop.db"),
 		"AUTH_USERS_FILE=" + w.file("users"),

@@ -5,10 +5,12 @@ package traffic
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -138,6 +140,21 @@ func (p *process) await(msg string) line {
 	}
 }
 
+// resident returns the resident memory of the process, in bytes.
+func (p *process) resident() int {
+	p.t.Helper()
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(status), "VmRSS:")
+	kib, err := strconv.Atoi(strings.Fields(rest)[0])
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return kib << 10
+}
+
 // line is a line of the log.
 type line map[string]any
 
@@ -245,4 +262,29 @@ func (p *process) phases() string {
 		}
 	}
 	return strings.Join(all, ", ")
+}
+
+// program returns the path of a foreign client, or skips the test: but not in
+// CI.
+func program(t *testing.T, name string) string {
+	t.Helper()
+	path, err := exec.LookPath(name)
+	if err == nil {
+		return path
+	}
+	path, err = filepath.Abs(filepath.Join("..", "..", "..", ".tools", name))
+	if err == nil {
+		_, err = os.Stat(path)
+	}
+	if err == nil {
+		return path
+	}
+	if !errors.Is(err, os.ErrNotExist) {
+		t.Fatal(err)
+	}
+	if os.Getenv("CI") != "" {
+		t.Fatalf("%s is not installed", name)
+	}
+	t.Skipf("SKIPPED: %s is not installed (make tools; Debian has wrk); nothing is known of how it gets along with the service", name)
+	return ""
 }

@@ -12,9 +12,11 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
 
 	"github.com/aguada-dev/aguada/auth/apikey"
 	"github.com/aguada-dev/aguada/auth/basic"
@@ -143,4 +145,18 @@ func dial(t *testing.T, addr string, options ...grpc.DialOption) *grpc.ClientCon
 // as returns the context of a call with a token.
 func as(ctx context.Context, token string, more ...string) context.Context {
 	return metadata.AppendToOutgoingContext(ctx, append(more, "authorization", token)...)
+}
+
+// reasonOf returns the reason that the service gives for an error of gRPC, and
+// when to try again. An error that the client made up itself has no reason.
+func reasonOf(err error) (reason string, wait time.Duration) {
+	for _, d := range status.Convert(err).Details() {
+		switch d := d.(type) {
+		case *errdetails.ErrorInfo:
+			reason = d.Reason
+		case *errdetails.RetryInfo:
+			wait = d.RetryDelay.AsDuration()
+		}
+	}
+	return reason, wait
 }
