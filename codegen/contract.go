@@ -113,6 +113,7 @@ func (src *sources) method(m *goaexpr.MethodExpr, ep *goaexpr.HTTPEndpointExpr, 
 		return pm, fmt.Errorf("method %s.%s: a redirect cannot take a credential from the body, which nothing reads: use a header", pm.Service, pm.Name)
 	}
 	pm.HasBody = ep.Body.Type != goaexpr.Empty || ep.SkipRequestBodyEncodeDecode
+	pm.Sensitive = slices.Compact(slices.Sorted(slices.Values(sensitivePlaces(ep.Body, "", nil))))
 	pm.HasResult = (pm.Kind == policy.Unary || pm.Kind == policy.Redirect && overGRPC) && e.Method.Result != ""
 	pm.Consumes = consumes(src.root.API.HTTP, ep, pm)
 	pm.Produces = produces(src.root.API.HTTP, ep, pm)

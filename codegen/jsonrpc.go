@@ -108,23 +108,33 @@ func (src *sources) remote(data *httpcodegen.ServiceData) *Remote {
 	return r
 }
 
-// checkJSONRPC refuses routes that cannot be shared: methods of two services, or
-// methods that pages of different origins may call.
+// checkJSONRPC refuses methods of a service that cannot share their route: pages
+// of different origins may call them, or they come over one WebSocket and not all
+// are under StrictBody. Routes of two services are refused by checkRoutes.
 func checkJSONRPC(c *policy.Contract) error {
 	var errs []error
-	first := make(map[policy.Route]*policy.Method)
 	for i := range c.Services {
+		first := make(map[policy.Route]*policy.Method)
+		decoded := make(map[policy.Route]*policy.Method)
 		for k := range c.Services[i].Methods {
 			m := &c.Services[i].Methods[k]
 			if m.JSONRPC == nil {
 				continue
+			}
+			if m.JSONRPC.Kind == policy.WebSocket && m.JSONRPC.HasParams {
+				if other := decoded[m.JSONRPC.Route]; other == nil {
+					decoded[m.JSONRPC.Route] = m
+				} else if other.StrictBody != m.StrictBody {
+					errs = append(errs, fmt.Errorf("methods %s.%s and %s.%s share a WebSocket of JSON-RPC, whose server decodes params before it is known whose they are: let both have StrictBody, or none",
+						other.Service, other.Name, m.Service, m.Name))
+				}
 			}
 			other := first[m.JSONRPC.Route]
 			if other == nil {
 				first[m.JSONRPC.Route] = m
 				continue
 			}
-			if other.Service == m.Service && !sameOrigins(other.CORS, m.CORS) {
+			if !sameOrigins(other.CORS, m.CORS) {
 				errs = append(errs, fmt.Errorf("methods %s.%s and %s.%s share the JSON-RPC route %s %s, and a browser asks about the route: let pages of the same origins call both",
 					other.Service, other.Name, m.Service, m.Name, m.JSONRPC.Route.Verb, m.JSONRPC.Route.Pattern))
 			}

@@ -138,6 +138,10 @@ type Method struct {
 	// StrictBody refuses JSON bodies with members that the design does not
 	// name, in its spelling, or with a member twice.
 	StrictBody bool `json:"strict_body,omitempty"`
+	// Sensitive are the places in the JSON body whose values nobody may log or
+	// show, as JSON pointers (RFC 6901) with "*" for every item of a list and
+	// every member of a map: "/card", "/cards/*/number".
+	Sensitive []string `json:"sensitive,omitempty"`
 	// CORS says which pages of other origins may call; nil for none.
 	CORS *CORS `json:"cors,omitempty"`
 	// RequestHeaders are the headers that the design reads, those of

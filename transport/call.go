@@ -9,6 +9,9 @@ import (
 
 	"github.com/aguada-dev/aguada/auth"
 	"github.com/aguada-dev/aguada/telemetry"
+	"github.com/aguada-dev/aguada/transport/internal/cors"
+	"github.com/aguada-dev/aguada/transport/internal/media"
+	"github.com/aguada-dev/aguada/transport/internal/route"
 )
 
 // call is all that belongs to one request, in one allocation. Under several
@@ -18,18 +21,18 @@ type call struct {
 	core
 
 	h     *HTTP
-	route *route // nil when no route matches
+	route *mounted // nil when no route matches
 	w     http.ResponseWriter
 	req   http.Request // the handler's copy
 
 	instruments *telemetry.MethodInstruments
-	page        *grant // what a page of another origin may do; nil for nothing
+	page        *cors.Grant // what a page of another origin may do; nil for nothing
 
 	carried bool                   // the calls of JSON-RPC in it have lines of their own
 	wrong   map[string]*auth.Error // what JSON-RPC presented and is not valid, by who it was to prove
+	params  []byte                 // of the call that JSON-RPC has over a WebSocket, from when they are read
 
-	match   match
-	escaped bool // the match's values are as in a raw path
+	match route.Match
 
 	// The request's body (body.go).
 	src      io.ReadCloser
@@ -56,9 +59,9 @@ type call struct {
 	apart        *apart // of a stream that may outgrow the server's goroutine
 
 	// Decoding and encoding (decode.go, encode.go).
-	media    mediaKind // of the request's body
+	media    media.Kind // of the request's body
 	in       io.Reader
-	out      mediaKind
+	out      media.Kind
 	outType  string
 	explicit bool // the design names the content type
 }

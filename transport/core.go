@@ -37,6 +37,7 @@ type path struct {
 	streamsMu sync.Mutex
 	streams   map[stream]struct{}
 	closing   bool // CloseStreams was called
+	lookout   lookout
 }
 
 type methodKey struct{ service, name string }
@@ -228,8 +229,20 @@ func (c *core) invoke(ctx context.Context, e goa.Endpoint, req any) (any, error)
 	return c.run(ctx, e, req)
 }
 
-// run calls the method's endpoint and maps its errors.
+// run calls the method's endpoint and maps its errors. A stream waits in it: it
+// leaves the stack to the method.
 func (c *core) run(ctx context.Context, e goa.Endpoint, req any) (any, error) {
+	ctx, err := c.reach(ctx, req)
+	if err != nil {
+		return nil, err
+	}
+	res, err := e(ctx, req)
+	return c.returned(ctx, res, err)
+}
+
+// reach does what comes right before the method is called, with the context
+// that it returns.
+func (c *core) reach(ctx context.Context, req any) (context.Context, error) {
 	if r := c.stepIn(); r != nil {
 		c.p.cfg.Telemetry.Refused(r.Name)
 		return nil, r
@@ -240,7 +253,11 @@ func (c *core) run(ctx context.Context, e goa.Endpoint, req any) (any, error) {
 	}
 	c.reached = true
 	c.showPayload(ctx, telemetry.RequestPayload, req)
-	res, err := e(ctx, req)
+	return ctx, nil
+}
+
+// returned maps what the method has returned.
+func (c *core) returned(ctx context.Context, res any, err error) (any, error) {
 	if r := c.ending.Load(); r != nil {
 		return nil, r
 	}

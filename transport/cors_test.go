@@ -109,7 +109,13 @@ func TestPreflight(t *testing.T) {
 	}
 }
 
-func exposed(more ...string) string { return corsList(corsResponse, more)[0] }
+// exposed are the headers that pages may see, as the browser is told.
+func exposed(more ...string) string {
+	names := append(more, "Allow", "Ratelimit", "Ratelimit-Limit", "Ratelimit-Policy", "Ratelimit-Remaining", "Ratelimit-Reset",
+		"Retry-After", "Www-Authenticate", "X-Request-Id")
+	slices.Sort(names)
+	return strings.Join(names, ", ")
+}
 
 // A preflight that allows a path's other verbs names only those that the page
 // may use: browsers remember them all.
@@ -260,9 +266,6 @@ func TestEveryAnswerIsShared(t *testing.T) {
 	xml := request("GET", "/orders/1", r.token, "")
 	if w := r.do(from(xml, page)); !slices.Equal(w.Header()["Vary"], []string{"Origin", "Accept"}) {
 		t.Errorf("negotiated: Vary %q", w.Header()["Vary"])
-	}
-	if !slices.Equal(varyOrigin, []string{"Origin"}) || !slices.Equal(varyOriginAccept, []string{"Origin", "Accept"}) {
-		t.Error("the shared values have changed")
 	}
 }
 

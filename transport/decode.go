@@ -16,11 +16,11 @@ import (
 	goa "goa.design/goa/v3/pkg"
 
 	"github.com/aguada-dev/aguada/policy"
+	"github.com/aguada-dev/aguada/transport/internal/jsonscan"
+	"github.com/aguada-dev/aguada/transport/internal/media"
+	"github.com/aguada-dev/aguada/transport/internal/strict"
+	"github.com/aguada-dev/aguada/transport/internal/validation"
 )
-
-// maxDepth is how deep a JSON body may be nested. encoding/json would take
-// 10,000 levels, each of which costs the decoder memory.
-const maxDepth = 200
 
 // maxScratch is the largest buffer that is kept for reuse.
 const maxScratch = 128 << 10
@@ -46,7 +46,7 @@ func (h *HTTP) Decoder(r *http.Request) goahttp.Decoder {
 	if c == nil {
 		return goahttp.RequestDecoder(r)
 	}
-	if c.media != mediaJSON {
+	if c.media != media.JSON {
 		return goahttp.EncodingFunc(func(v any) error { return c.decodeOther(r, v) })
 	}
 	c.in = r.Body
@@ -76,14 +76,14 @@ func (d *decoder) Decode(v any) error {
 	if !utf8.Valid(data) {
 		return undecodable("the body is not UTF-8")
 	}
-	if tooDeep(data) {
+	if jsonscan.TooDeep(data) {
 		return undecodable("the body is nested too deeply")
 	}
 	if err := json.Unmarshal(data, v); err != nil {
 		return explain(err)
 	}
 	if d.m.StrictBody {
-		if r := strictly(data, shapeOf(v)); r != nil {
+		if r := strictly(data, v); r != nil {
 			return service(r)
 		}
 	}
@@ -133,32 +133,14 @@ func service(r *refused) error {
 	return e
 }
 
-// tooDeep reports whether a JSON text is nested beyond maxDepth. A text with
-// few brackets cannot be, which is cheap to see.
-func tooDeep(data []byte) bool {
-	if bytes.Count(data, []byte{'{'})+bytes.Count(data, []byte{'['}) <= maxDepth {
-		return false
+// strictly refuses a body that holds more than v, which it was decoded into, or a
+// member twice.
+func strictly(data []byte, v any) *refused {
+	found := strict.Check(data, v)
+	if found == nil {
+		return nil
 	}
-	depth, quoted := 0, false
-	for i := 0; i < len(data); i++ {
-		switch c := data[i]; {
-		case quoted:
-			if c == '\\' {
-				i++
-			} else if c == '"' {
-				quoted = false
-			}
-		case c == '"':
-			quoted = true
-		case c == '{' || c == '[':
-			if depth++; depth > maxDepth {
-				return true
-			}
-		case c == '}' || c == ']':
-			depth--
-		}
-	}
-	return false
+	return refuse(&policy.Answer{Name: found.Name, HTTP: http.StatusBadRequest, GRPC: "INVALID_ARGUMENT", JSONRPC: -32602, Message: found.Message})
 }
 
 // explain says what is wrong with a JSON body without quoting it.
@@ -176,7 +158,7 @@ func explain(err error) error {
 		return undecodable(subject + " must be " + jsonType(mismatch.Type) + " (at byte " + strconv.FormatInt(mismatch.Offset, 10) + ")")
 	}
 	var own *goa.ServiceError
-	if errors.As(err, &own) && rebuilt(own.Name) {
+	if errors.As(err, &own) && validation.Known(own.Name) {
 		return own // of a generated UnmarshalJSON; the formatter rebuilds it
 	}
 	return undecodable("the body has a value of the wrong form")

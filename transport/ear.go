@@ -71,11 +71,11 @@ func (s *socket) listen(done chan struct{}) {
 	defer close(done)
 	e, ahead := &s.ear, s.in
 	messages := false
-	gone := ahead.closes(e.kept, &messages)
+	gone := ahead.Closes(e.kept, &messages)
 	for b := make([]byte, 256); !gone && len(e.kept) < maxKept; {
 		n, err := s.Conn.Read(b)
 		e.kept = append(e.kept, b[:n]...)
-		gone = ahead.closes(b[:n], &messages)
+		gone = ahead.Closes(b[:n], &messages)
 		if errors.Is(err, os.ErrDeadlineExceeded) {
 			break
 		}
@@ -87,23 +87,6 @@ func (s *socket) listen(done chan struct{}) {
 		e.left.Store(true)
 		if c := s.c.standard(); c != nil {
 			c.cancel()
-		}
-	}
-}
-
-// closes reports whether a close frame begins in what follows, and no message
-// does before it, which the method may be about to read.
-func (f *frames) closes(b []byte, messages *bool) bool {
-	for {
-		n, what := f.next(b)
-		b = b[n:]
-		switch {
-		case what == stepNone:
-			return false
-		case what == stepHeader && f.kind == opClose:
-			return !*messages
-		case what == stepHeader && !f.control():
-			*messages = true
 		}
 	}
 }

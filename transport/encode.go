@@ -11,6 +11,8 @@ import (
 	"sync"
 
 	goahttp "goa.design/goa/v3/http"
+
+	"github.com/aguada-dev/aguada/transport/internal/media"
 )
 
 // jsonBuffer is a buffer with the encoder that fills it.
@@ -55,23 +57,23 @@ func (c *call) chooseType(ctx context.Context) {
 	header := c.w.Header()
 	if explicit, _ := ctx.Value(goahttp.ContentTypeKey).(string); explicit != "" {
 		c.explicit, c.outType = true, explicit
-		media, _, err := mime.ParseMediaType(explicit)
-		c.out = kindOf(media)
+		name, _, err := mime.ParseMediaType(explicit)
+		c.out = media.KindOf(name)
 		if err != nil {
-			c.out = mediaJSON
+			c.out = media.JSON
 		}
 		goahttp.SetContentType(c.w, explicit)
 		return
 	}
 	if len(c.m.offers) > 1 {
-		varyAccept(header)
+		media.Vary(header)
 	}
-	o := negotiate(c.m.offers, c.req.Header["Accept"])
-	c.explicit, c.out, c.outType = false, o.kind, o.media
+	o := media.Negotiate(c.m.offers, c.req.Header["Accept"])
+	c.explicit, c.out, c.outType = false, o.Kind, o.Media
 	if len(header["Content-Type"]) == 0 {
-		header["Content-Type"] = o.header[:1:1]
+		header["Content-Type"] = o.Header[:1:1]
 	} else {
-		goahttp.SetContentType(c.w, o.media)
+		goahttp.SetContentType(c.w, o.Media)
 	}
 }
 
@@ -90,7 +92,7 @@ func (c *call) encode(w http.ResponseWriter, v any) error {
 		if c.begun {
 			return errBegun
 		}
-		varyAccept(w.Header()) // it may be a problem document
+		media.Vary(w.Header()) // it may be a problem document
 	}
 	switch body := v.(type) {
 	case *declared:
@@ -103,13 +105,13 @@ func (c *call) encode(w http.ResponseWriter, v any) error {
 		if c.status != 0 {
 			body.Status, body.Title = c.status, http.StatusText(c.status)
 		}
-		kind = mediaJSON
-		w.Header()["Content-Type"] = []string{typeProblem}
+		kind = media.JSON
+		w.Header()["Content-Type"] = []string{media.TypeProblem}
 	}
-	if kind == mediaOther && c.outType == "text/plain" && !isText(v) {
+	if kind == media.Other && c.outType == "text/plain" && !isText(v) {
 		kind = c.asJSON(w)
 	}
-	if kind != mediaJSON {
+	if kind != media.JSON {
 		return c.encodeOther(w, v)
 	}
 	b := jsonBuffers.Get().(*jsonBuffer)
@@ -137,9 +139,9 @@ func isError(v any) bool {
 }
 
 // asJSON makes an answer JSON whose type has no form for it.
-func (c *call) asJSON(w http.ResponseWriter) mediaKind {
-	w.Header()["Content-Type"] = []string{typeJSON}
-	return mediaJSON
+func (c *call) asJSON(w http.ResponseWriter) media.Kind {
+	w.Header()["Content-Type"] = []string{media.TypeJSON}
+	return media.JSON
 }
 
 // isText reports whether Goa's text encoder takes a value.

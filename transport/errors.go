@@ -15,6 +15,8 @@ import (
 
 	"github.com/aguada-dev/aguada/auth"
 	"github.com/aguada-dev/aguada/policy"
+	"github.com/aguada-dev/aguada/transport/internal/media"
+	"github.com/aguada-dev/aguada/transport/internal/validation"
 )
 
 // refused is an answer that Aguada gives by itself. It is no goa.GoaErrorNamer,
@@ -91,14 +93,7 @@ type answer struct {
 	status  int
 	grpc    string // the code's name; "" for what the status says
 	jsonrpc int
-	details []detail
-}
-
-// detail is one violated constraint.
-type detail struct {
-	Name   string `json:"name"`
-	Field  string `json:"field,omitempty"`
-	Detail string `json:"detail"`
+	details []validation.Detail
 }
 
 // StatusCode returns the status that the design does not say.
@@ -112,16 +107,16 @@ func (a *answer) MarshalXML(e *xml.Encoder, start xml.StartElement) error {
 // problem is an error as application/problem+json (RFC 9457), with Goa's
 // fields and the violated constraints as extensions.
 type problem struct {
-	Type      string   `json:"type"`
-	Title     string   `json:"title"`
-	Status    int      `json:"status"`
-	Detail    string   `json:"detail,omitempty"`
-	Name      string   `json:"name"`
-	ID        string   `json:"id"`
-	Temporary bool     `json:"temporary"`
-	Timeout   bool     `json:"timeout"`
-	Fault     bool     `json:"fault"`
-	Errors    []detail `json:"errors,omitempty"`
+	Type      string              `json:"type"`
+	Title     string              `json:"title"`
+	Status    int                 `json:"status"`
+	Detail    string              `json:"detail,omitempty"`
+	Name      string              `json:"name"`
+	ID        string              `json:"id"`
+	Temporary bool                `json:"temporary"`
+	Timeout   bool                `json:"timeout"`
+	Fault     bool                `json:"fault"`
+	Errors    []validation.Detail `json:"errors,omitempty"`
 }
 
 // StatusCode returns the status that the design does not say.
@@ -160,7 +155,7 @@ func (h *HTTP) Formatter(ctx context.Context, err error) goahttp.Statuser {
 		return body
 	}
 	a := c.describe(err)
-	if !acceptsProblem(c.req.Header) {
+	if !media.AcceptsProblem(c.req.Header) {
 		return a
 	}
 	return &problem{
@@ -221,9 +216,9 @@ func (c *core) describe(err error) *answer {
 	switch {
 	case e.Fault:
 		text, a.Message = e.Message, policy.InternalFault.Message
-	case rebuilt(e.Name):
-		a.details = rebuild(e)
-		a.Message = join(a.details)
+	case validation.Known(e.Name):
+		a.details = validation.Details(e)
+		a.Message = validation.Join(a.details)
 		text = a.Message
 	case err.Error() != e.Message: // wrapped in what only the log may know
 		text = err.Error()
@@ -281,8 +276,8 @@ func (c *call) answer(r *refused) {
 	c.release()
 	c.reset()
 	resp := c.h.Formatter(c, r)
-	c.out, c.outType, c.explicit = mediaJSON, typeJSON, false
-	c.w.Header()["Content-Type"] = []string{typeJSON}
+	c.out, c.outType, c.explicit = media.JSON, media.TypeJSON, false
+	c.w.Header()["Content-Type"] = []string{media.TypeJSON}
 	c.status = resp.StatusCode()
 	if err := (*encoder)(c).Encode(resp); err != nil {
 		c.note("encode", "", err.Error())

@@ -11,6 +11,7 @@ import (
 	goa "goa.design/goa/v3/pkg"
 
 	"github.com/aguada-dev/aguada/policy"
+	"github.com/aguada-dev/aguada/transport/internal/media"
 	"github.com/aguada-dev/aguada/transport/internal/testsvc/gen/shop"
 )
 
@@ -73,7 +74,7 @@ func TestErrorsOfMethods(t *testing.T) {
 			message := m["message"]
 			if accept != "*/*" {
 				message = m["detail"]
-				if m["status"] != float64(test.status) || w.Header().Get("Content-Type") != typeProblem {
+				if m["status"] != float64(test.status) || w.Header().Get("Content-Type") != media.TypeProblem {
 					t.Errorf("%s: %v %v", test.name, m, w.Header())
 				}
 			}

@@ -18,11 +18,12 @@ import (
 // spaces take the place of what would end them. The fields of an event are
 // written together, with its data.
 type events struct {
-	head  []byte // of the event under way: what is not written yet
-	order int    // of the last field in it, from 1
-	data  bool   // data is under way, in several writes
-	dirty bool   // an event is written, but not flushed
-	wrong bool   // something was written that is no field
+	buf   *[]byte // of the event under way; nil between two
+	head  []byte  // what is not written of it yet
+	order int     // of the last field in it, from 1
+	data  bool    // data is under way, in several writes
+	dirty bool    // an event is written, but not flushed
+	wrong bool    // something was written that is no field
 }
 
 // eventFields come before the data, in this order.
@@ -32,7 +33,6 @@ const (
 	eventData = "data: "
 	eventEnd  = "\n\n"
 	nextLine  = "\n" + eventData
-	keptHead  = 1 << 10 // how much of a buffer is worth keeping between events
 )
 
 // errNoField is what becomes of bytes that are no field of an event.
@@ -70,6 +70,7 @@ func (c *call) writeEvent(p []byte) (int, error) {
 	if len(out) > 0 {
 		e.dirty = true
 		n, err := c.w.Write(out)
+		e.rest()
 		c.bodyOut += int64(n)
 		if err != nil {
 			return 0, err
@@ -82,6 +83,10 @@ func (c *call) writeEvent(p []byte) (int, error) {
 // is false for what is no field.
 func (e *events) take(p []byte) (out []byte, ok bool) {
 	value, isData := bytes.CutPrefix(p, []byte(eventData))
+	if e.buf == nil {
+		e.buf = wires.Get().(*[]byte)
+		e.head = (*e.buf)[:0]
+	}
 	switch {
 	case e.data && string(p) == eventEnd:
 		e.data, e.head = false, bytes.TrimSuffix(e.head, []byte(nextLine)) // an encoder's last newline
@@ -146,11 +151,18 @@ func (e *events) lines(value []byte) {
 // whole ends the event, and returns it.
 func (e *events) whole() []byte {
 	out := append(e.head, eventEnd...)
-	e.order, e.head = 0, nil
-	if cap(out) <= keptHead {
-		e.head = out[:0]
-	}
+	e.order, e.head = 0, out[:0]
 	return out
+}
+
+// rest gives back the buffer of an event that is written: for most of its time a
+// stream has none.
+func (e *events) rest() {
+	if cap(e.head) <= maxScratch {
+		*e.buf = e.head
+		wires.Put(e.buf)
+	}
+	e.buf, e.head = nil, nil
 }
 
 // appendLine adds a text that has to stay in its line.
@@ -193,7 +205,13 @@ func (c *call) endEvents() {
 		if e.wrong {
 			c.note("write", "", errNoField.Error())
 		}
-		if last := c.lastWords(left); len(last) > 0 && !c.deserted() {
+		last := c.lastWords(left)
+		switch {
+		case len(last) == 0 || c.deserted():
+		case c.outgrown():
+			c.apart.wire.hold(last)
+			c.bodyOut += int64(len(last))
+		default:
 			n, _ := c.w.Write(last)
 			c.bodyOut += int64(n)
 			_ = c.FlushError()

@@ -42,6 +42,9 @@ import (
 	"github.com/aguada-dev/aguada/limit/adaptive"
 	"github.com/aguada-dev/aguada/policy"
 	"github.com/aguada-dev/aguada/telemetry"
+	"github.com/aguada-dev/aguada/transport/internal/cors"
+	"github.com/aguada-dev/aguada/transport/internal/media"
+	"github.com/aguada-dev/aguada/transport/internal/route"
 )
 
 // Config is what an HTTP is made of. Only Contract is required.
@@ -115,7 +118,7 @@ type Config struct {
 type HTTP struct {
 	path
 
-	tree      tree
+	tree      route.Tree[served]
 	routes    map[routeKey]*method
 	mounted   map[routeKey]bool
 	unmatched *method
@@ -136,7 +139,7 @@ type method struct {
 	guard   *auth.Guard
 	secured bool // authenticated here
 	ambient bool // by a credential that browsers send by themselves
-	cors    *cors
+	cors    *cors.Rules
 	maxBody int64
 
 	// For the server's connection; 0 and false leave the server's alone.
@@ -150,7 +153,7 @@ type method struct {
 	limits   *limits      // nil for none
 	load     *load        // nil for none
 	stored   []string     // headers of answers that go with an idempotency key
-	offers   []offer
+	offers   []media.Offer
 	probe    bool // the chassis' own, logged quietly
 	late     func(req any, scheme string) (auth.Credential, bool)
 	wrapped  bool // its endpoint, which verifies a credential that is late
@@ -217,7 +220,7 @@ func (h *HTTP) addPolicy(p policy.Method) {
 const writeSlack = 10 * time.Second
 
 func (h *HTTP) compile(p policy.Method) *method {
-	m := &method{Method: p, maxBody: p.MaxBody, offers: compileOffers(p.Produces), consumes: p.Consumes}
+	m := &method{Method: p, maxBody: p.MaxBody, offers: media.Offers(p.Produces), consumes: p.Consumes}
 	if m.maxBody <= 0 {
 		m.maxBody = policy.DefaultMaxBody
 	}
@@ -292,12 +295,11 @@ func (h *HTTP) mount(verb, pattern string, m *method, f http.HandlerFunc) {
 		return // services that share a path have one each: the first answers
 	}
 	h.mounted[routeKey{verb, pattern}] = true
-	r := &route{verb: verb, pattern: pattern, name: verb + " " + pattern, m: m, f: f}
-	r.instruments = h.cfg.Telemetry.Method(&m.Method, policy.Route{Verb: verb, Pattern: pattern})
+	r := route.New(verb, pattern, served{m: m, f: f, instruments: h.cfg.Telemetry.Method(&m.Method, policy.Route{Verb: verb, Pattern: pattern})})
 	if m.cors != nil {
-		r.ask = h.askRoute(r)
+		r.Value.ask = h.askRoute(r)
 	}
-	if err := h.tree.add(r); err != nil {
+	if err := h.tree.Add(r); err != nil {
 		h.errs = append(h.errs, err)
 	}
 }

@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,8 +12,10 @@ import (
 	"goa.design/goa/v3/jsonrpc"
 
 	"github.com/aguada-dev/aguada/auth"
+	"github.com/aguada-dev/aguada/limit"
 	"github.com/aguada-dev/aguada/policy"
 	"github.com/aguada-dev/aguada/telemetry"
+	"github.com/aguada-dev/aguada/transport/internal/media"
 )
 
 // JSONRPC serves the methods of a contract over JSON-RPC 2.0. It reads requests
@@ -27,15 +30,18 @@ import (
 //	err = h.Ready()
 //
 // A request is one call or a batch of at most [policy.MaxBatch], and not larger
-// than the largest MaxBody of its route's methods. A route without any public
-// method refuses a request without a valid credential before reading it. Each
+// than the largest MaxBody of its route's methods. A route whose methods are all
+// secured, and not by what is in their params, refuses a request without a valid
+// credential before reading it. Each
 // call is then authenticated, limited, traced, logged and audited as if it had
 // come alone, one after the other; all of them end with the longest Deadline of
-// the route's methods. A method that has routes besides shares its limits and
-// calls in flight with them.
+// the route's methods but for those that stream, which no batch can hold. A method that has routes besides shares its limits and
+// calls in flight with them. A caller whom the route refuses is charged to the
+// loosest limits per address of its methods, if all have some, and an overloaded
+// process that would refuse every call of a route does not read requests for it.
 //
-// What is wrong with a request as a whole is answered with its HTTP status (401,
-// 403, 408, 413, 415, 429, 503) and a JSON-RPC error; what is wrong with a call,
+// What is wrong with a request as a whole is answered with its HTTP status (400,
+// 401, 403, 408, 413, 415, 429, 503) and a JSON-RPC error; what is wrong with a call,
 // and a body that is no JSON, with status 200 and the code that [policy.Answers]
 // and [policy.ErrorKinds] have, or the design. An error's data is that of Goa's
 // errors, with retry_after, in seconds, where the call may succeed later. A
@@ -52,8 +58,8 @@ type JSONRPC struct {
 // front is a route that calls come by.
 type front struct {
 	h       *HTTP
-	m       *method // stands for the route until the method of a call is known
-	events  *method // the same, for a call that streams events
+	m       *method       // stands for the route until the method of a call is known
+	longest time.Duration // what a batch may take; 0 for any
 	methods map[string]*procedure
 	order   []*procedure
 	unknown *procedure
@@ -128,7 +134,7 @@ func (f *front) compile() {
 	h, route := f.h, f.order[0].Route
 	p := policy.Method{
 		Service: f.order[0].m.Service, Kind: policy.Unary, Access: policy.Public, Routes: []policy.Route{route},
-		HasBody: true, Consumes: []string{typeJSON}, Produces: []string{typeJSON}, CORS: f.order[0].m.CORS,
+		HasBody: true, Consumes: []string{media.TypeJSON}, Produces: []string{media.TypeJSON}, CORS: f.order[0].m.CORS,
 		Deadline: f.order[0].m.Deadline, StreamIdle: f.order[0].m.StreamIdle, MessageRate: f.order[0].m.MessageRate,
 	}
 	for _, o := range f.order {
@@ -153,20 +159,20 @@ func (f *front) compile() {
 		}
 	}
 	if p.Kind == policy.WebSocket {
-		p.Deadline = 0
+		p.Deadline, p.StrictBody = 0, f.strict()
 	}
 	slices.Sort(p.RequestHeaders)
 	p.RequestHeaders = slices.Compact(p.RequestHeaders)
 	f.m = f.stand(p)
 	f.unknown = &procedure{m: h.unmatched, f: f, instruments: h.cfg.Telemetry.UnknownRPC(telemetry.JSONRPC)}
 	p.Kind, p.Deadline = policy.EventStream, 0
-	f.events = f.stand(p)
 	for _, o := range f.order {
 		if o.Kind == policy.EventStream {
 			p.StreamIdle, p.Name = o.m.StreamIdle, o.m.Name
 			o.stream = f.stand(p)
 		}
 	}
+	f.longest, f.m.load = f.bound(), f.door()
 	key := routeKey{route.Verb, route.Pattern}
 	if other := h.routes[key]; other != nil {
 		h.errs = append(h.errs, fmt.Errorf("route %s %s belongs to %s.%s and to JSON-RPC", route.Verb, route.Pattern, other.Service, other.Name))
@@ -179,6 +185,82 @@ func (f *front) stand(p policy.Method) *method {
 	m := f.h.compile(p)
 	m.front, m.load = f, nil // its calls are counted
 	return m
+}
+
+// strict reports whether the params of a WebSocket's calls are under StrictBody.
+// They are decoded before it is known which method is called.
+func (f *front) strict() bool {
+	var seen [2]string
+	for _, o := range f.order {
+		switch {
+		case !o.HasParams:
+		case o.m.StrictBody:
+			seen[1] = o.m.Name
+		default:
+			seen[0] = o.m.Name
+		}
+	}
+	if seen[0] != "" && seen[1] != "" {
+		f.h.errs = append(f.h.errs, fmt.Errorf("method %s of %s has StrictBody, and %s of the same WebSocket has not: its server decodes params before it is known whose they are",
+			seen[1], f.order[0].m.Service, seen[0]))
+	}
+	return seen[1] != ""
+}
+
+// bound returns what a batch may take: the longest Deadline of the methods that it
+// can hold; 0 for any time.
+func (f *front) bound() time.Duration {
+	most := policy.Duration(-1)
+	for _, o := range f.order {
+		switch {
+		case o.Kind == policy.EventStream:
+		case most < 0:
+			most = o.m.Deadline
+		default:
+			most = longest(most, o.m.Deadline)
+		}
+	}
+	return time.Duration(max(most, 0))
+}
+
+// door returns what a request passes before it is read: if there is no room for
+// the most favoured of its methods, there is none for any. It takes no place, as
+// its calls do. Nil where a method is always let in.
+func (f *front) door() *load {
+	best := policy.LowPriority
+	for _, o := range f.order {
+		switch {
+		case o.m.load == nil:
+			return nil
+		case o.m.ShedPriority == policy.HighPriority || best == policy.LowPriority && o.m.ShedPriority != policy.LowPriority:
+			best = cmp.Or(o.m.ShedPriority, policy.NormalPriority)
+		}
+	}
+	return &load{method: f.h.cfg.Load.Method(adaptivePriorities[best]), passing: true}
+}
+
+// strangers returns the limits to which callers are charged who are not let in,
+// before it is known which method they mean: of those per address the loosest; nil
+// where a method has none.
+func (f *front) strangers() *limits {
+	var loosest *limits
+	var least time.Duration
+	for _, o := range f.order {
+		l := o.m.limits
+		if l == nil || l.strangers == nil {
+			return nil
+		}
+		tightest := time.Duration(0)
+		for _, r := range o.m.RateLimits {
+			if r.Partition == policy.PerClientIP {
+				tightest = max(tightest, limit.Rule{Rate: r.Rate, Per: time.Duration(r.Per)}.Interval())
+			}
+		}
+		if loosest == nil || tightest < least {
+			loosest, least = &limits{strangers: l.strangers}, tightest
+		}
+	}
+	return loosest
 }
 
 // longest returns the longer of two bounds of time, of which 0 is none.
@@ -225,7 +307,6 @@ func (j *JSONRPC) mount() {
 				other.stream.cors = f.m.cors
 			}
 		}
-		f.events.cors = f.m.cors
 		if f.m.Kind != policy.WebSocket {
 			r := f.m.Routes[0]
 			j.h.mount(r.Verb, r.Pattern, f.m, f.serve)
@@ -336,7 +417,7 @@ func (f *front) entrance() error {
 	if err != nil {
 		return fmt.Errorf("JSON-RPC route %s %s: %w", f.m.Routes[0].Verb, f.m.Routes[0].Pattern, err)
 	}
-	f.m.guard, f.m.secured = guard, true
+	f.m.guard, f.m.secured, f.m.limits = guard, true, f.strangers()
 	return nil
 }
 

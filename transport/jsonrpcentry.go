@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -41,6 +42,7 @@ type entry struct {
 	events *rpcEvents // of a call that streams events
 	code   string     // of its error
 	sent   int        // bytes of the answer
+	quiet  bool       // a call of no method is not worth a line
 }
 
 var (
@@ -80,7 +82,10 @@ func newEntry(ctx context.Context, c *call, text []byte, alone bool) *entry {
 
 // is says which method the call is of.
 func (e *entry) is(p *procedure) {
-	e.proc, e.m, e.guard, e.deadline = p, p.m, p.guard, p.deadlineOf(e.start)
+	e.proc, e.m, e.guard = p, p.m, p.guard
+	if own := p.deadlineOf(e.start); e.deadline.IsZero() || !own.IsZero() && own.Before(e.deadline) {
+		e.deadline = own
+	}
 	p.instruments.StartWithin(e.c.parent, &e.span, &e.c.span, e.start)
 	e.scope.RequestID, e.scope.Service, e.scope.Method = e.id[0], e.m.Service, e.m.Name
 	if e.m.Access != policy.Secured { // as on HTTP: the holder of a certificate
@@ -120,6 +125,9 @@ func (e *entry) refused(r *refused) error {
 // admit decides, before the params are decoded, whether the call may go on.
 func (e *entry) admit() *refused {
 	m := e.m
+	if r := e.over(); r != nil {
+		return r
+	}
 	if r := e.shed(); r != nil {
 		return r
 	}
@@ -139,10 +147,21 @@ func (e *entry) admit() *refused {
 		return refuse(&policy.BodyTooLarge)
 	case e.extra && m.StrictBody:
 		return invalid("the call has a member that JSON-RPC does not have")
-	case e.Err() != nil:
+	}
+	return e.over()
+}
+
+// over refuses a call whose time is up, or whose client is gone.
+func (e *entry) over() *refused {
+	err := e.Err()
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, context.DeadlineExceeded):
 		return refuse(&policy.DeadlineExceeded)
 	}
-	return nil
+	e.failure.gone = e.deserted()
+	return refuse(&policy.Canceled).because(err)
 }
 
 // authenticate finds the principal. What a request presents is proved wrong once
@@ -206,7 +225,8 @@ func (e *entry) handle() error {
 type noText struct{ json.RawMessage }
 
 // callID returns the id as generated code has it: its text, which is exact for a
-// number; one that streams repeats it as it is.
+// number. One that streams repeats the id: a number as a float64, or as it came
+// where that would be another number.
 func (e *entry) callID() any {
 	id := e.ref
 	text := string(plain(id))
@@ -222,6 +242,9 @@ func (e *entry) callID() any {
 	if json.Unmarshal(id, &n) != nil { // out of range
 		return noText{id}
 	}
+	if whole := !bytes.ContainsAny(id, ".eE"); whole && strconv.FormatFloat(n, 'f', -1, 64) != string(id) {
+		return noText{id} // another number
+	}
 	return n
 }
 
@@ -235,6 +258,9 @@ func (e *entry) invoke(ctx context.Context, endpoint goa.Endpoint, req any) (res
 		if r == nil {
 			r = e.chargeLate()
 		}
+		if r == nil && e.events != nil && !e.opens() {
+			r = stopping()
+		}
 		if r != nil {
 			return nil, e.refused(r)
 		}
@@ -246,22 +272,31 @@ func (e *entry) invoke(ctx context.Context, endpoint goa.Endpoint, req any) (res
 	return res, err
 }
 
-// conclude calls do, and makes the answer of what it returns.
+// conclude calls do, and makes the answer of what it returns. Whatever panics
+// meanwhile, the call ends.
 func (e *entry) conclude(do func() error) (answer []byte) {
 	e.p.inFlight.Add(1)
 	defer e.p.inFlight.Add(-1)
-	var err error
-	func() {
-		defer func() {
-			if p := recover(); p != nil {
-				err = e.recovered(p)
-			}
-		}()
-		err = do()
-	}()
-	answer = e.answer(err)
-	e.end()
+	defer e.end()
+	err := e.try(func() error {
+		err := do()
+		answer = e.answer(err) // which asks what the service made
+		return nil
+	})
+	if err != nil {
+		answer = e.answer(err)
+	}
 	return answer
+}
+
+// try calls f, and makes an error of its panic.
+func (e *entry) try(f func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = e.recovered(p)
+		}
+	}()
+	return f()
 }
 
 // recovered makes an error of a panic. http.ErrAbortHandler gets through: it is
@@ -270,7 +305,6 @@ func (e *entry) recovered(p any) error {
 	if err, ok := p.(error); ok && errors.Is(err, http.ErrAbortHandler) {
 		e.note("aborted", "", "")
 		e.answer(refuse(&policy.InternalFault))
-		e.end()
 		panic(http.ErrAbortHandler)
 	}
 	r := refuse(&policy.InternalFault)
@@ -286,13 +320,17 @@ func (e *entry) end() {
 	e.leave()
 	e.unload(now, e.failure.fault || e.failure.gone)
 	line := telemetry.Request{
-		System: telemetry.JSONRPC, Call: e.proc.Method, Code: e.code, Verb: cut(e.c.req.Method, maxVerb), Route: e.c.route.pattern,
+		System: telemetry.JSONRPC, Call: e.proc.Method, Code: e.code, Verb: cut(e.c.req.Method, maxVerb), Route: e.c.route.Pattern,
 		BodyIn: int64(len(e.text)), BodyOut: int64(e.sent),
 	}
 	if e.proc.Method == "" {
 		line.Call, line.Path = "_OTHER", cut(e.method, maxPath)
 	}
+	if e.failure.gone {
+		line.Code = strconv.Itoa(statusGone) // as over HTTP
+	}
 	e.fill(&line, now)
+	line.Quiet = line.Quiet || e.quiet && e.proc.Method == ""
 	if line.Level() >= slog.LevelError || e.span.Traced() {
 		e.scope.Show()
 	}
@@ -348,7 +386,7 @@ func decodeParams(m *method, params []byte, v any) error {
 		return explain(err)
 	}
 	if m.StrictBody {
-		if r := strictly(params, shapeOf(v)); r != nil {
+		if r := strictly(params, v); r != nil {
 			return service(r)
 		}
 	}

@@ -7,6 +7,8 @@ import (
 
 	goahttp "goa.design/goa/v3/http"
 	goa "goa.design/goa/v3/pkg"
+
+	"github.com/aguada-dev/aguada/transport/internal/validation"
 )
 
 // rpcError is the error member of an answer.
@@ -19,8 +21,8 @@ type rpcError struct {
 // rpcData says more about an error: it is that of Goa's errors.
 type rpcData struct {
 	goahttp.ErrorResponse
-	RetryAfter int      `json:"retry_after,omitempty"` // in seconds
-	Errors     []detail `json:"errors,omitempty"`
+	RetryAfter int                 `json:"retry_after,omitempty"` // in seconds
+	Errors     []validation.Detail `json:"errors,omitempty"`
 }
 
 // describeCall returns the error of a call, and notes it for the log.

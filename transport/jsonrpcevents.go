@@ -24,8 +24,7 @@ const (
 	errorEnd   = eventEnd
 )
 
-// streams returns the method of a call if it streams events, else nil. A route
-// that has nothing else streams whatever it says.
+// streams returns the method of a call if it streams events, else nil.
 func (f *front) streams(text []byte) *procedure {
 	var e envelope
 	if r := e.parse(text); r == nil {
@@ -59,10 +58,7 @@ func (e *entry) serveEvents(p *procedure) {
 			return e.refused(refusal)
 		}
 		c.setDeadlines()
-		if e.principal != nil {
-			c.principal = e.principal
-		}
-		if !e.pending && !c.open() {
+		if !e.pending && !e.opens() {
 			return e.refused(stopping())
 		}
 		return e.handle()
@@ -70,8 +66,17 @@ func (e *entry) serveEvents(p *procedure) {
 	e.endStream(answer)
 }
 
-// endStream writes the error that the stream ends with, if it does, and counts
-// what was written. What the result was, its events have said.
+// opens begins the stream, of whose caller nothing more is to be found out, and
+// reports whether it may.
+func (e *entry) opens() bool {
+	if e.principal != nil {
+		e.c.principal = e.principal
+	}
+	return e.c.open()
+}
+
+// endStream writes the error that the stream ends with, if it does. What the
+// result was, its events have said.
 func (e *entry) endStream(answer []byte) {
 	c := e.c
 	if e.code == "" || answer == nil {
@@ -120,7 +125,9 @@ func (e *entry) writeEvent(p []byte) (int, error) {
 
 // judgeEvent decides what becomes of the event of an error. Before and after the
 // method runs it is of the handler's making; while it runs it is the method's
-// own, which tells no text of a fault either.
+// own, which tells no text of a fault either, nor one that the design does not
+// know: generated code has the data of declared errors alone, and an error that is
+// wrapped in another, whose text is for the log, has none to show.
 func (e *entry) judgeEvent() {
 	v := e.events
 	if !e.invoked || e.returned {
@@ -140,7 +147,7 @@ func (e *entry) judgeEvent() {
 	var flags struct{ Name, Fault any }
 	_ = json.Unmarshal(said.Error.Data, &flags)
 	data := v.held
-	if said.Error.Code == policy.InternalFault.JSONRPC || flags.Fault == true {
+	if said.Error.Code == policy.InternalFault.JSONRPC || flags.Fault == true || bare(said.Error.Data) {
 		r := refuse(&policy.InternalFault)
 		r.id = goa.NewErrorID()
 		e.note(r.Name, r.id, said.Error.Message)
@@ -153,4 +160,10 @@ func (e *entry) judgeEvent() {
 	}
 	v.dropped = false
 	e.event(data)
+}
+
+// bare reports whether an error's data says nothing.
+func bare(data []byte) bool {
+	var members map[string]json.RawMessage
+	return json.Unmarshal(data, &members) == nil && len(members) == 0 || len(data) == 0
 }

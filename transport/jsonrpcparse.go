@@ -6,6 +6,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/aguada-dev/aguada/policy"
+	"github.com/aguada-dev/aguada/transport/internal/jsonscan"
 )
 
 // Codes of JSON-RPC 2.0 itself.
@@ -17,6 +18,9 @@ const (
 // maxCallID bounds the id of a call, as it is in the request, in bytes: each
 // answer repeats it.
 const maxCallID = 256
+
+// maxMembers bounds the members of a call: JSON-RPC has four.
+const maxMembers = 16
 
 var nullID = []byte("null")
 
@@ -37,34 +41,26 @@ func splitCalls(body []byte) (calls [][]byte, batch bool, r *refused) {
 	switch {
 	case !utf8.Valid(body):
 		return nil, false, refuse(&notJSON).saying("the body is not UTF-8")
-	case tooDeep(body):
+	case jsonscan.TooDeep(body):
 		return nil, false, refuse(&notJSON).saying("the body is nested too deeply")
 	case !json.Valid(body):
 		return nil, false, refuse(&notJSON)
 	}
-	w := walker{data: body}
-	if w.next() != '[' {
+	s := jsonscan.New(body)
+	if s.Next() != '[' {
 		return [][]byte{bytes.Trim(body, " \t\r\n")}, false, nil
 	}
-	w.at++
-	for c := w.next(); c != ']'; c = w.next() {
+	s.Bracket()
+	for s.Next() != ']' {
 		if len(calls) == policy.MaxBatch {
 			return nil, true, refuse(&tooManyCalls)
 		}
-		calls = append(calls, w.take())
+		calls = append(calls, s.Take())
 	}
 	if len(calls) == 0 {
 		return nil, true, invalid("the batch is empty")
 	}
 	return calls, true, nil
-}
-
-// take goes past a value and returns it.
-func (w *walker) take() []byte {
-	w.next()
-	begin := w.at
-	w.skip()
-	return w.data[begin:w.at:w.at]
 }
 
 // envelope is what a call consists of.
@@ -78,23 +74,24 @@ type envelope struct {
 // parse reads the envelope of a call, which is valid JSON. Where it is refused,
 // what was read of its id stays.
 func (e *envelope) parse(text []byte) *refused {
-	w := walker{data: text}
-	if w.next() != '{' {
+	s := jsonscan.New(text)
+	if s.Next() != '{' {
 		return invalid("a call is an object")
 	}
-	w.at++
-	var version []byte
-	seen := names{}
-	list := seen.inline[:0]
-	var method []byte
-	for w.next() == '"' {
-		name := w.text()
-		var twice bool
-		if list, twice = seen.add(list, name); twice {
+	s.Bracket()
+	var seen jsonscan.Names
+	var version, method []byte
+	for s.Next() == '"' {
+		name := s.Text()
+		if seen.Len() == maxMembers {
+			e.ref = nil
+			return invalid("the call has too many members")
+		}
+		if seen.Add(name) {
 			e.ref = nil
 			return invalid("the call has a member twice")
 		}
-		value := w.take()
+		value := s.Take()
 		switch string(name) {
 		case "jsonrpc":
 			version = value
@@ -137,6 +134,6 @@ func plain(value []byte) []byte {
 	if len(value) == 0 || value[0] != '"' {
 		return nil
 	}
-	w := walker{data: value}
-	return w.text()
+	s := jsonscan.New(value)
+	return s.Text()
 }

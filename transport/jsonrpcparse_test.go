@@ -15,6 +15,7 @@ import (
 
 	"github.com/aguada-dev/aguada/auth"
 	"github.com/aguada-dev/aguada/policy"
+	"github.com/aguada-dev/aguada/transport/internal/jsonscan"
 )
 
 // FuzzJSONRPCSplit compares what is made of a body with what encoding/json, and
@@ -28,7 +29,7 @@ func FuzzJSONRPCSplit(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
 		calls, batch, r := splitCalls(body)
-		valid := json.Valid(body) && utf8.Valid(body) && !tooDeep(body)
+		valid := json.Valid(body) && utf8.Valid(body) && !jsonscan.TooDeep(body)
 		if valid == (r != nil && r.Answer == &notJSON) {
 			t.Fatalf("valid %t, refused %v", valid, r)
 		}

@@ -28,6 +28,7 @@ import (
 	taperpc "github.com/aguada-dev/aguada/transport/internal/jsonrpcsvc/gen/jsonrpc/tape/server"
 	"github.com/aguada-dev/aguada/transport/internal/jsonrpcsvc/gen/line"
 	rpctape "github.com/aguada-dev/aguada/transport/internal/jsonrpcsvc/gen/tape"
+	"github.com/aguada-dev/aguada/transport/internal/media"
 )
 
 // deskRig are generated services of JSON-RPC behind HTTP, with real verifiers.
@@ -175,7 +176,7 @@ func deskContract() *policy.Contract {
 		return p
 	}
 	put, get := m("desk", "put", policy.Unary, token("api:write")), m("desk", "get", policy.Unary, token("api:read"))
-	put.Routes, put.Requirements, put.HasBody, put.Consumes = []policy.Route{{Verb: "POST", Pattern: "/notes"}}, token("api:write"), true, []string{typeJSON}
+	put.Routes, put.Requirements, put.HasBody, put.Consumes = []policy.Route{{Verb: "POST", Pattern: "/notes"}}, token("api:write"), true, []string{media.TypeJSON}
 	put.HasResult, get.HasResult = true, true
 	put.JSONRPC.RequestHeaders = []string{"Authorization", "X-Trace"}
 	sum, ping, tell := m("desk", "sum", policy.Unary, nil), m("desk", "ping", policy.Unary, nil), m("desk", "tell", policy.Unary, nil)
@@ -280,6 +281,13 @@ func (r *deskRig) mount() {
 
 	f := feed.NewEndpoints(rpcFeed{r})
 	f.Tail = h.Endpoint("feed", "tail", f.Tail)
+	h.Late("feed", "tail", func(req any, _ string) (auth.Credential, bool) { // asked where the policy has it in the params
+		in, ok := req.(*feed.TailEndpointInput)
+		if !ok || in.Payload.Count != 1 {
+			return auth.Credential{Token: "wrong"}, ok
+		}
+		return auth.Credential{Token: r.key}, true
+	})
 	fs := feedrpc.New(f, h, rpc.Decoder, rpc.Encoder, rpc.ErrorHandler)
 	rpc.Handle("feed", "tail", fs.Tail, checks(feedrpc.DecodeTailRequest(h, rpc.Decoder)))
 

@@ -8,6 +8,7 @@ import (
 	"os"
 
 	"github.com/aguada-dev/aguada/policy"
+	"github.com/aguada-dev/aguada/transport/internal/media"
 )
 
 // serve serves a request of JSON-RPC, once it is let in.
@@ -28,7 +29,7 @@ func (f *front) serve(w http.ResponseWriter, _ *http.Request) {
 	}
 	c.carried = true
 	if batch {
-		c.sendCalls(f.batch(c, calls))
+		f.batch(c, calls)
 		return
 	}
 	e := newEntry(c, c, calls[0], true)
@@ -62,25 +63,35 @@ func (c *call) readRequest() ([]byte, *refused) {
 	return nil, refuse(&malformed).saying("the body is not complete")
 }
 
-// batch serves calls one after the other, and returns their answers; nil if all
-// are notifications.
-func (f *front) batch(c *call, calls [][]byte) []byte {
-	out := []byte{'['}
+// batch serves calls one after the other, and answers the request; with nothing
+// if all are notifications. Answers are sent before there are more of them than is
+// worth keeping. Of calls of no method only the first has a line in the log.
+func (f *front) batch(c *call, calls [][]byte) {
+	var out []byte
+	sep, strays := byte('['), 0
 	for _, text := range calls {
 		e := newEntry(c, c, text, false)
+		if f.longest > 0 {
+			e.deadline = c.start.Add(f.longest)
+		}
+		e.quiet = strays > 0
 		answer := e.serveOne(f)
+		if e.proc == f.unknown {
+			strays++
+		}
 		if answer == nil {
 			continue
 		}
-		if len(out) > 1 {
-			out = append(out, ',')
+		out = append(append(out, sep), answer...)
+		if sep = ','; len(out) > maxScratch {
+			c.sendPart(out)
+			out = nil
 		}
-		out = append(out, answer...)
 	}
-	if len(out) == 1 {
-		return nil
+	if sep == ',' {
+		out = append(out, ']')
 	}
-	return append(out, ']')
+	c.sendCalls(out)
 }
 
 // serveOne serves a call of a batch, which no stream can be.
@@ -100,8 +111,16 @@ func (c *call) sendCalls(answer []byte) {
 		c.status = http.StatusNoContent
 		return
 	}
-	c.w.Header()["Content-Type"] = []string{typeJSON}
+	c.w.Header()["Content-Type"] = []string{media.TypeJSON}
 	if err := c.send(c, answer); err != nil {
+		c.note("write", "", err.Error())
+	}
+}
+
+// sendPart sends a part of the answer, of whose length nothing is known yet.
+func (c *call) sendPart(part []byte) {
+	c.w.Header()["Content-Type"] = []string{media.TypeJSON}
+	if _, err := c.Write(part); err != nil {
 		c.note("write", "", err.Error())
 	}
 }

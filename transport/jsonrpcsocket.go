@@ -15,6 +15,7 @@ import (
 	goa "goa.design/goa/v3/pkg"
 
 	"github.com/aguada-dev/aguada/policy"
+	"github.com/aguada-dev/aguada/transport/internal/jsonscan"
 )
 
 // Ended says how the stream of a WebSocket has ended: err is what the service's
@@ -49,7 +50,8 @@ func (c *call) message(ctx context.Context, m *method, endpoint goa.Endpoint, re
 	if i < 0 {
 		return nil, goa.Fault("endpoint %s.%s called outside of a request for it", m.Service, m.Name)
 	}
-	e := newEntry(ctx, c, nil, false)
+	e := newEntry(ctx, c, c.params, false)
+	c.params = nil
 	e.envelope.method = m.JSONRPC.Method
 	e.ref = requestIDOf(req)
 	e.is(order[i])
@@ -104,7 +106,7 @@ func requestIDOf(input any) []byte {
 }
 
 // decodeMessage reads the params of a call that came over a WebSocket, whose
-// method is not known yet.
+// method is not known yet. It has a bound of its own, which message looks at.
 func (c *call) decodeMessage(r *http.Request, v any) error {
 	params, err := io.ReadAll(r.Body) // of a message, which has a bound
 	switch {
@@ -112,8 +114,9 @@ func (c *call) decodeMessage(r *http.Request, v any) error {
 		return fmt.Errorf("read params: %w", err)
 	case !utf8.Valid(params):
 		return undecodable("the message is not UTF-8")
-	case tooDeep(params):
+	case jsonscan.TooDeep(params):
 		return undecodable("the message is nested too deeply")
 	}
+	c.params = params
 	return decodeParams(c.m, params, v)
 }

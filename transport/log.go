@@ -26,7 +26,7 @@ func (c *call) writeLog(now time.Time) {
 		Verb: cut(c.req.Method, maxVerb), Status: c.status, BodyIn: c.bodyIn.Load(), BodyOut: c.bodyOut,
 	}
 	if c.route != nil {
-		line.Route = c.route.pattern
+		line.Route = c.route.Pattern
 	} else {
 		line.Path = cut(c.req.URL.Path, maxPath)
 	}

@@ -16,7 +16,7 @@ import (
 // observe begins the request's span and says who writes under its context.
 func (c *call) observe() {
 	if c.route != nil {
-		c.instruments = c.route.instruments
+		c.instruments = c.route.Value.instruments
 	} else {
 		c.instruments = c.h.cfg.Telemetry.Unmatched(c.req.Method)
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/aguada-dev/aguada/auth"
 	"github.com/aguada-dev/aguada/policy"
+	"github.com/aguada-dev/aguada/transport/internal/forwarded"
 )
 
 // peerKey is the context key of a connection's *peer.
@@ -103,4 +104,9 @@ func ClientAddr(ctx context.Context) netip.Addr {
 	}
 	addr, _ := netip.ParseAddr(c.client())
 	return addr
+}
+
+// client returns the address of the client, without its port.
+func (c *core) client() string {
+	return forwarded.Client(c.remote, c.via, c.p.cfg.TrustedProxies)
 }

@@ -13,6 +13,7 @@ import (
 	goa "goa.design/goa/v3/pkg"
 
 	"github.com/aguada-dev/aguada/policy"
+	"github.com/aguada-dev/aguada/transport/internal/media"
 )
 
 // Header values that all answers share; capacity one, so that Add copies.
@@ -21,7 +22,6 @@ var (
 	noStore         = []string{"no-store"}
 	closeConnection = []string{"close"}
 	retryAfter      = []string{"1"}
-	varyOn          = []string{"Accept"}
 )
 
 // origins refuses unsafe requests that a browser makes for a page of another
@@ -86,34 +86,35 @@ func (c *call) serve(r *http.Request) {
 		c.runApart()
 		return
 	}
-	c.route.f(c, &c.req)
+	c.route.Value.f(c, &c.req)
 }
 
 // find matches the request to a route.
 func (c *call) find() *refused {
-	m, r := &c.match, &c.req
-	m.verb = r.Method
-	path, escaped := routingPath(r.URL)
-	var found *route
-	if c.h.asked != nil && m.verb == http.MethodOptions {
-		found = c.asks(path)
+	r := &c.req
+	c.match.Verb = r.Method
+	var found *mounted
+	if c.h.asked != nil && r.Method == http.MethodOptions {
+		found = c.asks()
 	}
 	if found == nil {
-		found = c.h.tree.find(m, path)
+		found = c.h.tree.Find(&c.match, r.URL)
 	}
 	if found != nil {
-		c.m, c.guard, c.route, c.escaped = found.m, found.m.guard, found, escaped
-		if k := found.m.Idempotency; k != nil {
+		m := found.Value.m
+		c.m, c.guard, c.route = m, m.guard, found
+		if k := m.Idempotency; k != nil {
 			c.keys = r.Header[k.Header]
 		}
-		r.Pattern = found.name
+		r.Pattern = found.Name
 		return nil
 	}
 	c.m = c.h.unmatched
-	if len(m.allowed) == 0 {
+	allow := c.match.Allow()
+	if allow == "" {
 		return refuse(&policy.NotFound)
 	}
-	c.w.Header()["Allow"] = []string{m.allow()}
+	c.w.Header()["Allow"] = []string{allow}
 	return refuse(&policy.MethodNotAllowed)
 }
 
@@ -146,6 +147,23 @@ func (c *call) admit() *refused {
 	return nil
 }
 
+// checkMedia refuses a body in a form that the design does not consume.
+func (c *call) checkMedia() *refused {
+	if c.m.consumes[0] == "*/*" { // the method reads the raw body
+		return nil
+	}
+	if media.Compressed(c.req.Header) {
+		c.w.Header()["Accept-Encoding"] = []string{"identity"}
+		return refuse(&policy.UnsupportedMediaType).saying("compressed bodies are not accepted")
+	}
+	kind, why := media.Consumed(c.req.Header["Content-Type"], c.m.consumes)
+	if why != "" {
+		return refuse(&policy.UnsupportedMediaType).saying(why)
+	}
+	c.media = kind
+	return nil
+}
+
 // Endpoint wraps an endpoint of Goa's: it finishes authentication where the
 // credential is in the body, turns a missing result into a fault, and maps
 // errors. A method that the contract does not know is an error of Ready. The
@@ -157,33 +175,50 @@ func (h *HTTP) Endpoint(service, name string, e goa.Endpoint) goa.Endpoint {
 	}
 	return func(ctx context.Context, req any) (any, error) {
 		on := coreOf(ctx)
-		if on != nil && on.entry == nil && on.m.front != nil && m != nil {
-			return on.http.message(ctx, m, e, req)
+		if on == nil || m == nil || on.m != m || on.m.front != nil || on.entry != nil {
+			return on.indirect(ctx, m, e, req, service, name)
 		}
-		if on == nil || m == nil || on.m != m {
-			return nil, goa.Fault("endpoint %s.%s called outside of a request for it", service, name)
+		if err := on.http.arrive(req); err != nil {
+			return nil, err
 		}
-		if on.entry != nil {
-			return on.entry.invoke(ctx, e, req)
+		if m.Idempotency != nil {
+			return on.once(ctx, e, req)
 		}
-		c := on.http
-		if c == nil {
-			return on.invoke(ctx, e, req)
-		}
-		if c.pending {
-			c.late = req
-			if err := c.admitLate(); err != nil {
-				h.cfg.Telemetry.Refused(cmp.Or(err.counted, err.Name))
-				return nil, err
-			}
-		}
-		if m.Kind.Stream() {
-			if !c.open() {
-				return nil, stopping()
-			}
-		}
-		return c.invoke(ctx, e, req)
+		return on.run(ctx, e, req)
 	}
+}
+
+// indirect calls an endpoint for a call of JSON-RPC, and for nothing else.
+func (c *core) indirect(ctx context.Context, m *method, e goa.Endpoint, req any, service, name string) (any, error) {
+	switch {
+	case c != nil && c.entry == nil && c.m.front != nil && m != nil:
+		return c.http.message(ctx, m, e, req)
+	case c == nil || m == nil || c.m != m:
+		return nil, goa.Fault("endpoint %s.%s called outside of a request for it", service, name)
+	case c.entry != nil:
+		return c.entry.invoke(ctx, e, req)
+	}
+	return c.invoke(ctx, e, req)
+}
+
+// arrive decides what could not be decided before the payload was there: on a
+// credential in it, and whether a stream may begin. C is nil where the call did not
+// come over HTTP, and has been through this.
+func (c *call) arrive(req any) error {
+	if c == nil {
+		return nil
+	}
+	if c.pending {
+		c.late = req
+		if err := c.admitLate(); err != nil {
+			c.h.cfg.Telemetry.Refused(cmp.Or(err.counted, err.Name))
+			return err
+		}
+	}
+	if c.m.Kind.Stream() && !c.open() {
+		return stopping()
+	}
+	return nil
 }
 
 // admitLate decides, once the credential in the body is known, whether the

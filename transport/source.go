@@ -66,12 +66,8 @@ func single(values []string) (string, error) {
 }
 
 func (c *call) pathCredential(name string) (string, error) {
-	if c.route != nil {
-		for i, p := range c.route.params {
-			if p == name {
-				return c.param(i), nil
-			}
-		}
+	if value, ok := c.route.Var(&c.match, name); ok {
+		return value, nil
 	}
 	return "", auth.ErrMissing
 }

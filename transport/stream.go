@@ -47,6 +47,10 @@ func (p *path) CloseStreams() {
 	defer p.streamsMu.Unlock()
 	p.closing = true
 	for s := range p.streams {
+		if c, ok := s.(*call); ok && c.outgrown() { // it writes by itself: thousands need no goroutines
+			c.goAway()
+			continue
+		}
 		go s.goAway() // none waits for another's client
 	}
 }
@@ -96,8 +100,11 @@ func (c *call) cut(r *refused) {
 		return
 	}
 	code := websocket.ClosePolicyViolation
-	if r.Answer == &policy.StreamIdled {
+	switch r.Answer {
+	case &policy.StreamIdled:
 		code = websocket.CloseGoingAway
+	case &badText:
+		code = websocket.CloseInvalidFramePayloadData
 	}
 	c.hangUp(code, r.reason())
 }

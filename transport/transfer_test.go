@@ -35,7 +35,7 @@ func newParcels(tb testing.TB, svc *parcelService, change func(*policy.Method), 
 	base, log := newRig(tb, nil), &logBuffer{}
 	m := policy.Method{
 		Service: "parcels", Name: "send", Kind: policy.Unary, Access: policy.Secured, MaxBody: 1 << 10, HasBody: true, HasResult: true,
-		Routes: []policy.Route{{Verb: "POST", Pattern: "/parcels"}}, Consumes: []string{"multipart/form-data"}, Produces: []string{typeJSON},
+		Routes: []policy.Route{{Verb: "POST", Pattern: "/parcels"}}, Consumes: []string{"multipart/form-data"}, Produces: []string{"application/json"},
 		Requirements: []policy.Requirement{{Schemes: []policy.Use{{Scheme: "jwt", In: policy.InHeader, Name: "Authorization"}}, Scopes: []string{"api:write"}}},
 	}
 	change(&m)

@@ -18,6 +18,7 @@ import (
 
 	"github.com/aguada-dev/aguada/limit"
 	"github.com/aguada-dev/aguada/policy"
+	"github.com/aguada-dev/aguada/transport/internal/frames"
 )
 
 // upgrader opens WebSockets for generated code.
@@ -34,6 +35,7 @@ type upgrader struct {
 //	1000  the method returned no error
 //	1001  the server stops; or, with the reason stream_idle, no message passed for StreamIdle
 //	1002  the client broke the protocol
+//	1007  a text message is not UTF-8
 //	1008  an error of the client's, whose name is the reason; too_many_messages; expired: the credential is
 //	1009  a message is larger than MaxBody
 //	1011  a fault, or another error of status 500 and above
@@ -69,7 +71,7 @@ func (u *upgrader) Upgrade(w http.ResponseWriter, r *http.Request, header http.H
 	}
 	header["X-Request-Id"] = c.id[:1:1]
 	open := &u.Upgrader
-	if c.page != nil && (!c.m.ambient || c.page.credentials) {
+	if c.page != nil && (!c.m.ambient || c.page.Credentials) {
 		open = &u.shared
 	}
 	conn, err := open.Upgrade(w, r, header)
@@ -108,10 +110,12 @@ type socket struct {
 	c    *call
 	open bool // after the handshake
 
-	in, out          frames
+	in, out          frames.Follower
 	bounded          bool
 	messages, extras pace
-	over             bool         // the rate is exceeded
+	texts            frames.Texts
+	over             bool         // no more is admitted: the rate is exceeded, or
+	garbled          bool         // a text is not UTF-8
 	broken           atomic.Bool  // the connection
 	sent             atomic.Int32 // code of the last close frame
 
@@ -149,7 +153,7 @@ func (c *call) newSocket(conn net.Conn) *socket {
 // Read returns what came up to the first frame that is one too many.
 func (s *socket) Read(p []byte) (int, error) {
 	if s.over {
-		return 0, s.c.tooManyMessages()
+		return 0, s.exceeded()
 	}
 	s.take()
 	defer s.giveBack()
@@ -162,24 +166,39 @@ func (s *socket) Read(p []byte) (int, error) {
 		return n, err
 	}
 	if s.over = true; admitted == 0 {
-		return 0, s.c.tooManyMessages()
+		return 0, s.exceeded()
 	}
 	return admitted, nil
+}
+
+// exceeded ends the stream of a client that sends what is not admitted.
+func (s *socket) exceeded() error {
+	if !s.garbled {
+		return s.c.tooManyMessages()
+	}
+	r := refuse(&badText)
+	s.c.cut(r)
+	return r
 }
 
 // admit counts what a client sent, and returns how much of it is within bounds.
 func (s *socket) admit(b []byte) int {
 	begun := 0 // where the frame begins
 	for at := 0; ; {
-		n, what := s.in.next(b[at:])
+		inside := s.in.Inside()
+		n, what := s.in.Next(b[at:])
+		if inside && !s.texts.Take(&s.in, b[at:at+n], what == frames.End) {
+			s.garbled = true
+			return begun
+		}
 		at += n
 		switch what {
-		case stepHeader:
-			if s.bounded && !s.count() {
+		case frames.Header:
+			if s.texts.Begin(&s.in); s.bounded && !s.count() {
 				return begun
 			}
-		case stepFrame:
-			if begun = at; s.in.message() {
+		case frames.End:
+			if begun = at; s.in.Message() {
 				s.c.watch.touch()
 			}
 		default:
@@ -192,9 +211,9 @@ func (s *socket) admit(b []byte) int {
 func (s *socket) count() bool {
 	now := int64(time.Since(s.c.start))
 	switch f := &s.in; {
-	case f.control(), f.kind == opContinuation && f.left < smallFragment:
+	case f.Control(), f.Continues() && f.Left() < smallFragment:
 		return s.extras.take(now)
-	case f.kind == opContinuation:
+	case f.Continues():
 		return true
 	default:
 		return s.messages.take(now)
@@ -204,7 +223,7 @@ func (s *socket) count() bool {
 // Write counts a message once all of it is with the kernel: a client that reads
 // nothing gets none.
 func (s *socket) Write(p []byte) (int, error) {
-	if s.open && !s.out.inside && s.out.have == 0 && len(p) >= 4 && p[0]&0x0f == opClose {
+	if s.open && s.out.Between() && len(p) >= 4 && p[0]&0x0f == frames.OpClose {
 		s.sent.Store(int32(binary.BigEndian.Uint16(p[2:])))
 	}
 	n, err := s.Conn.Write(p)
@@ -215,12 +234,12 @@ func (s *socket) Write(p []byte) (int, error) {
 		return n, err
 	}
 	for b := p[:n]; ; {
-		k, what := s.out.next(b)
+		k, what := s.out.Next(b)
 		b = b[k:]
-		if what == stepNone {
+		if what == frames.More {
 			return n, err
 		}
-		if what == stepFrame && s.out.message() {
+		if what == frames.End && s.out.Message() {
 			s.c.watch.touch()
 		}
 	}
@@ -343,6 +362,11 @@ func closeCode(a *answer) int {
 		return websocket.CloseTryAgainLater
 	}
 	return websocket.ClosePolicyViolation
+}
+
+// badText is why a WebSocket is closed with 1007.
+var badText = policy.Answer{
+	Name: "protocol_error", HTTP: http.StatusBadRequest, Message: "a text message is not UTF-8",
 }
 
 // protocolError is why gorilla closes a connection with 1002.

@@ -30,6 +30,8 @@ var service{{ .Index }} = policy.Service{
 			Produces: {{ printf "%#v" . }},{{ end }}
 			{{- if .StrictBody }}
 			StrictBody: true,{{ end }}
+			{{- with .Sensitive }}
+			Sensitive: {{ printf "%#v" . }},{{ end }}
 			{{- with .CORS }}
 			CORS: &policy.CORS{Origins: {{ printf "%#v" .Origins }}{{ if .Credentials }}, Credentials: true{{ end }}},{{ end }}
 			{{- with .RequestHeaders }}

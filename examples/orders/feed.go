@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/aguada-dev/aguada/examples/orders/store"
@@ -22,6 +23,10 @@ const (
 	buffered = 128
 	// batch is how many events are read at once.
 	batch = 500
+	// quiet is how long a subscriber may have nothing to tell, at most, before it is
+	// called to tell that. Then clients, and what is between, know that it is there;
+	// and a client that does not read is noticed.
+	quiet = 15 * time.Second
 	// lateBy is how long after its order has shipped the order itself may be
 	// stored: where it ships at once, and its transaction takes its time.
 	lateBy = 15 * time.Second
@@ -41,6 +46,7 @@ type Feed struct {
 	db       *store.Store
 	every    time.Duration // between two readings
 	patience time.Duration // with readings that fail
+	quiet    time.Duration // in which each subscriber has something to tell
 	end      context.CancelFunc
 	tasks    sync.WaitGroup
 
@@ -50,18 +56,68 @@ type Feed struct {
 	stop   context.CancelFunc // ends the reading; nil while nobody subscribes
 }
 
-// subscription is who gets events.
+// subscription is who gets events. It takes no room for those that it has not
+// got: most of the time there are none.
 type subscription struct {
-	reach  store.Reach
-	events chan *store.Event // closed when the subscription has ended
-	err    error             // why; to be read once events is closed
+	reach store.Reach
+	wake  chan struct{} // gets one when there is something to take, or nothing for long
+	last  atomic.Int64  // when the subscriber told something, in Unix nanoseconds
+
+	mu     sync.Mutex
+	events []*store.Event // not taken yet
+	err    error          // why the subscription has ended
+}
+
+// put adds an event, and reports whether there was room.
+func (s *subscription) put(e *store.Event) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.events) == buffered {
+		return false
+	}
+	s.events = append(s.events, e)
+	s.call()
+	return true
+}
+
+// told notes that the subscriber has told something.
+func (s *subscription) told() { s.last.Store(time.Now().UnixNano()) }
+
+// silent reports whether that was long ago.
+func (s *subscription) silent(after time.Duration) bool {
+	return time.Since(time.Unix(0, s.last.Load())) >= after
+}
+
+// end ends the subscription, after the events that were put.
+func (s *subscription) end(why error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.err = why
+	s.call()
+}
+
+func (s *subscription) call() {
+	select {
+	case s.wake <- struct{}{}:
+	default: // one is enough
+	}
+}
+
+// take returns the events that have been put since it was last called, and, if the
+// subscription has ended, why it did so after them.
+func (s *subscription) take() ([]*store.Event, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	events := s.events
+	s.events = nil
+	return events, s.err
 }
 
 // NewFeed returns the feed of an open store, and removes what is old from it.
 // Close it before the store.
 func NewFeed(db *store.Store) *Feed {
 	ctx, end := context.WithCancel(context.Background())
-	f := &Feed{db: db, every: pollEvery, patience: patience, end: end, subs: map[*subscription]struct{}{}}
+	f := &Feed{db: db, every: pollEvery, patience: patience, quiet: quiet, end: end, subs: map[*subscription]struct{}{}}
 	f.tasks.Go(func() {
 		for now := time.Now(); ; {
 			_ = f.db.PruneEvents(ctx, now) // what fails now is done the next time
@@ -102,8 +158,10 @@ func (f *Feed) subscribe(ctx context.Context, r store.Reach) (*subscription, err
 		reading, stop := context.WithCancel(context.Background())
 		f.stop = stop
 		f.tasks.Go(func() { f.read(reading, last) })
+		f.tasks.Go(func() { f.remind(reading) })
 	}
-	s := &subscription{reach: r, events: make(chan *store.Event, buffered)}
+	s := &subscription{reach: r, wake: make(chan struct{}, 1)}
+	s.told()
 	f.subs[s] = struct{}{}
 	return s, nil
 }
@@ -121,8 +179,7 @@ func (f *Feed) drop(s *subscription, why error) {
 		return
 	}
 	delete(f.subs, s)
-	s.err = why
-	close(s.events)
+	s.end(why)
 	if len(f.subs) == 0 {
 		f.stop()
 		f.stop = nil
@@ -159,6 +216,33 @@ func (f *Feed) read(ctx context.Context, place store.Place) {
 			return
 		case <-tick.C:
 		}
+	}
+}
+
+// reminders is how many looks at the subscribers there are in the time in which each has
+// to have something to tell. One timer looks for all of them.
+const reminders = 8
+
+// overdue is how long a subscriber may be silent before the next look is too late.
+func (f *Feed) overdue() time.Duration { return f.quiet - f.quiet/reminders }
+
+// remind calls subscribers that were silent for long, until ctx ends.
+func (f *Feed) remind(ctx context.Context) {
+	tick := time.NewTicker(f.quiet / reminders)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		f.mu.Lock()
+		for s := range f.subs {
+			if s.silent(f.overdue()) {
+				s.call()
+			}
+		}
+		f.mu.Unlock()
 	}
 }
 
@@ -206,16 +290,10 @@ func (f *Feed) give(ctx context.Context, events []*store.Event, err error) {
 	}
 	for s := range f.subs {
 		for _, e := range events {
-			if !s.reach.Within(e) {
-				continue
+			if s.reach.Within(e) && !s.put(e) {
+				f.drop(s, errSlow)
+				break
 			}
-			select {
-			case s.events <- e:
-				continue
-			default:
-			}
-			f.drop(s, errSlow)
-			break
 		}
 	}
 }

@@ -43,11 +43,10 @@ var _ genorders.Service = (*Orders)(nil)
 // caller's token has the scope api:admin, which reaches everybody's orders.
 // Subjects are told apart by name alone: the service trusts one issuer.
 type Orders struct {
-	db    *store.Store
-	feed  *Feed
-	cfg   Config
-	own   *instruments
-	quiet time.Duration // after which a stream tells that it is alive
+	db   *store.Store
+	feed *Feed
+	cfg  Config
+	own  *instruments
 }
 
 // NewOrders returns the service orders on an open store and its feed. The meter
@@ -58,7 +57,7 @@ func NewOrders(db *store.Store, feed *Feed, cfg Config, meter metric.Meter) (*Or
 	if err != nil {
 		return nil, err
 	}
-	return &Orders{db: db, feed: feed, cfg: cfg, own: own, quiet: quiet}, nil
+	return &Orders{db: db, feed: feed, cfg: cfg, own: own}, nil
 }
 
 // Create places an order. Nothing of the card but its last four digits is kept;

@@ -323,7 +323,7 @@ func TestFeedRests(t *testing.T) {
 // A stream says that it is alive, and where it is.
 func TestAlive(t *testing.T) {
 	s := newOrders(t, database(t), Config{ShipAfter: time.Hour})
-	s.quiet = 10 * time.Millisecond
+	s.feed.quiet = 10 * time.Millisecond
 	c := watching(t, s, as(t, "alice"), "")
 	for range 3 {
 		if e := c.next().Event; e.Kind != alive || e.ID != store.Start {

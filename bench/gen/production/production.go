@@ -109,6 +109,7 @@ var service0 = policy.Service{
 			HasResult:      true,
 			Consumes:       []string{"application/json"},
 			Produces:       []string{"application/json"},
+			Sensitive:      []string{"/card"},
 			RequestHeaders: []string{"Authorization"},
 			Example: &policy.Example{
 				Verb: "POST", Path: "/orders", Status: 201,

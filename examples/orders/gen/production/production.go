@@ -278,6 +278,7 @@ var service1 = policy.Service{
 			Consumes:        []string{"application/json"},
 			Produces:        []string{"application/json"},
 			StrictBody:      true,
+			Sensitive:       []string{"/card"},
 			RequestHeaders:  []string{"Authorization", "Idempotency-Key"},
 			ResponseHeaders: []string{"Goa-Error", "Idempotency-Replayed"},
 			Example: &policy.Example{

@@ -1,4 +1,13 @@
-package transport
+// Package validation says what is wrong with a payload without a word of what is in
+// it: Goa's own messages end with the value.
+//
+//	if e, ok := errors.AsType[*goa.ServiceError](err); ok && validation.Known(e.Name) {
+//		text := validation.Join(validation.Details(e))
+//	}
+//
+// Of a message it takes only what has the very form that Goa writes, and stands
+// before the value. Errors of other names it is not for.
+package validation
 
 import (
 	"regexp"
@@ -9,9 +18,9 @@ import (
 	goa "goa.design/goa/v3/pkg"
 )
 
-// rebuilt reports whether errors of the name are Goa's own about a payload:
+// Known reports whether errors of the name are Goa's own about a payload:
 // their text may echo a value.
-func rebuilt(name string) bool {
+func Known(name string) bool {
 	switch name {
 	case goa.InvalidFieldType, goa.MissingField, goa.InvalidEnumValue, goa.InvalidFormat, goa.InvalidPattern,
 		goa.InvalidRange, goa.InvalidLength, goa.DecodePayload, goa.MissingPayload, goa.UnsupportedMediaType:
@@ -20,13 +29,20 @@ func rebuilt(name string) bool {
 	return false
 }
 
-// rebuild returns what may be told of a validation error: for each violated
-// constraint its name, field and what the design says of it.
-func rebuild(e *goa.ServiceError) []detail {
+// Detail is one violated constraint.
+type Detail struct {
+	Name   string `json:"name"`            // of the error
+	Field  string `json:"field,omitempty"` // in the names of the design
+	Detail string `json:"detail"`          // the constraint
+}
+
+// Details returns what may be told of an error of Goa's about a payload: for each
+// violated constraint its name, field and what the design says of it.
+func Details(e *goa.ServiceError) []Detail {
 	history := e.History()
-	details := make([]detail, 0, len(history))
+	details := make([]Detail, 0, len(history))
 	for _, one := range history {
-		d := detail{Name: one.Name}
+		d := Detail{Name: one.Name}
 		if one.Field != nil {
 			d.Field = strings.ToValidUTF8(*one.Field, "\ufffd")
 		}
@@ -36,7 +52,8 @@ func rebuild(e *goa.ServiceError) []detail {
 	return details
 }
 
-func join(details []detail) string {
+// Join returns the constraints in one text.
+func Join(details []Detail) string {
 	if len(details) == 1 {
 		return details[0].Detail
 	}

@@ -1,10 +1,11 @@
-package transport
+package route
 
 import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 
@@ -20,21 +21,16 @@ type routed struct {
 }
 
 // ours routes a request by a tree.
-func ours(t *tree, verb string, u *url.URL) routed {
-	m := match{verb: verb}
-	path, escaped := routingPath(u)
-	r := t.find(&m, path)
-	switch {
+func ours(t *Tree[string], verb string, u *url.URL) routed {
+	m := Match{Verb: verb}
+	switch r := t.Find(&m, u); {
 	case r != nil:
-	case len(m.allowed) > 0:
+		return routed{Route: r.Value, Vars: r.Vars(&m), Status: http.StatusOK}
+	case m.Allow() != "":
 		return routed{Status: http.StatusMethodNotAllowed}
 	default:
 		return routed{Status: http.StatusNotFound}
 	}
-	h := &HTTP{}
-	c := &call{core: core{p: &h.path}, h: h, route: r, match: m, escaped: escaped}
-	vars := h.Vars(httptest.NewRequest("GET", "/", nil).WithContext(c))
-	return routed{Route: r.name, Vars: vars, Status: http.StatusOK}
 }
 
 // goas routes a request by Goa's muxer.
@@ -68,7 +64,7 @@ func echoRoute(mux goahttp.Muxer, name string) http.HandlerFunc {
 }
 
 func TestRoutes(t *testing.T) {
-	var tr tree
+	var tr Tree[string]
 	mux := goahttp.NewMuxer()
 	for _, route := range []string{
 		"GET /", "GET /orders", "GET /orders/", "POST /orders", "GET /orders/{id}", "GET /orders/new", "GET /orders/{id}/items",
@@ -76,7 +72,7 @@ func TestRoutes(t *testing.T) {
 		"GET /reports/{name}.json", "GET /files/{*path}", "GET /files/{dir}/index", "PUT /a/{a}/{b}/{c}/{d}/{e}/{f}", "GET /users/{*rest}",
 	} {
 		verb, pattern, _ := strings.Cut(route, " ")
-		if err := tr.add(&route1(verb, pattern)[0]); err != nil {
+		if err := tr.Add(named(verb, pattern)); err != nil {
 			t.Fatal(err)
 		}
 		mux.Handle(verb, pattern, echoRoute(mux, route))
@@ -126,14 +122,15 @@ func TestRoutes(t *testing.T) {
 	}
 }
 
-func route1(verb, pattern string) []route {
-	return []route{{verb: verb, pattern: pattern, name: verb + " " + pattern}}
+// named is a route whose value is its name.
+func named(verb, pattern string) *Route[string] {
+	return New(verb, pattern, verb+" "+pattern)
 }
 
 // A path that net/url decoded is not decoded once more, as Goa's muxer does.
 func TestPathIsDecodedOnce(t *testing.T) {
-	var tr tree
-	if err := tr.add(&route1("GET", "/{id}")[0]); err != nil {
+	var tr Tree[string]
+	if err := tr.Add(named("GET", "/{id}")); err != nil {
 		t.Fatal(err)
 	}
 	u, _ := url.ParseRequestURI("/a%2541")
@@ -142,23 +139,53 @@ func TestPathIsDecodedOnce(t *testing.T) {
 	}
 }
 
+// A parameter is found by its name, and a path knows all of its verbs.
+func TestLookups(t *testing.T) {
+	var tr Tree[string]
+	for _, name := range []string{"GET /a/{id}", "PUT /a/{id}", "GET /a/new", "DELETE /{x}/new", "POST /b"} {
+		verb, pattern, _ := strings.Cut(name, " ")
+		if err := tr.Add(named(verb, pattern)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	u, m := &url.URL{Path: "/a/b c", RawPath: "/a/b%20c"}, Match{Verb: "PUT"}
+	r := tr.Find(&m, u)
+	if id, ok := r.Var(&m, "id"); id != "b c" || !ok {
+		t.Errorf("id = %q, %t", id, ok)
+	}
+	if other, ok := r.Var(&m, "x"); other != "" || ok {
+		t.Errorf("x = %q, %t", other, ok)
+	}
+	var none *Route[string]
+	if value, ok := none.Var(&m, "id"); value != "" || ok || none.Vars(&m) != nil {
+		t.Errorf("no route has %q, %v", value, none.Vars(&m))
+	}
+	for path, want := range map[string]string{"/a/b": "GET PUT", "/a/new": "DELETE GET PUT", "/b": "POST", "/c": "", "": "", "b": ""} {
+		verbs := tr.Verbs(&url.URL{Path: path})
+		slices.Sort(verbs)
+		if got := strings.Join(slices.Compact(verbs), " "); got != want {
+			t.Errorf("%q has %q, want %q", path, got, want)
+		}
+	}
+}
+
 func TestBadPatterns(t *testing.T) {
 	for _, pattern := range []string{
 		"", "orders", "/{", "/}", "/{id", "/id}", "/{}", "/{*}", "/{i-d}", "/x{id}", "/{a}{b}", "/{*a}/b", "/{*a}.json", "/{id}/{id}", "/*", "/{id:[0-9]+}",
 	} {
-		var tr tree
-		if err := tr.add(&route1("GET", pattern)[0]); err == nil {
+		var tr Tree[string]
+		if err := tr.Add(named("GET", pattern)); err == nil {
 			t.Errorf("pattern %q is accepted", pattern)
 		}
 	}
-	var tr tree
-	if err := tr.add(&route1("GET", "/a/{x}")[0]); err != nil {
+	var tr Tree[string]
+	if err := tr.Add(named("GET", "/a/{x}")); err != nil {
 		t.Fatal(err)
 	}
-	if err := tr.add(&route1("GET", "/a/{y}")[0]); err == nil {
+	if err := tr.Add(named("GET", "/a/{y}")); err == nil {
 		t.Error("two handlers of one route are accepted")
 	}
-	if err := tr.add(&route1("G T", "/b")[0]); err == nil {
+	if err := tr.Add(named("G T", "/b")); err == nil {
 		t.Error("a bad verb is accepted")
 	}
 }
@@ -175,7 +202,7 @@ func FuzzRoutes(f *testing.F) {
 		if len(routes) > 40 || len(path) > 8 {
 			return
 		}
-		var tr tree
+		var tr Tree[string]
 		mux := goahttp.NewMuxer()
 		var all []string
 		for i, part := range split(routes, 9) {
@@ -186,12 +213,12 @@ func FuzzRoutes(f *testing.F) {
 			if pattern == "" {
 				continue
 			}
-			r := route1([]string{"GET", "POST"}[i%2], pattern)
-			if tr.add(&r[0]) != nil {
+			r := named([]string{"GET", "POST"}[i%2], pattern)
+			if tr.Add(r) != nil {
 				continue // Goa's muxer would panic or overwrite
 			}
-			all = append(all, r[0].name)
-			mux.Handle(r[0].verb, pattern, echoRoute(mux, r[0].name))
+			all = append(all, r.Name)
+			mux.Handle(r.Verb, pattern, echoRoute(mux, r.Name))
 		}
 		target := ""
 		for _, b := range path {
@@ -231,17 +258,17 @@ func split(b []byte, sep byte) [][]byte {
 func BenchmarkRoutes(b *testing.B) {
 	for _, n := range []int{1, 500} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
-			var tr tree
+			var tr Tree[string]
 			for i := range n {
-				if err := tr.add(&route1("GET", fmt.Sprintf("/service%d/things/{id}/parts/{part}", i))[0]); err != nil {
+				if err := tr.Add(named("GET", fmt.Sprintf("/service%d/things/{id}/parts/{part}", i))); err != nil {
 					b.Fatal(err)
 				}
 			}
-			path := fmt.Sprintf("/service%d/things/17/parts/23", n-1)
+			u := &url.URL{Path: fmt.Sprintf("/service%d/things/17/parts/23", n-1)}
 			b.ReportAllocs()
 			for b.Loop() {
-				m := match{verb: "GET"}
-				if tr.find(&m, path) == nil {
+				m := Match{Verb: "GET"}
+				if tr.Find(&m, u) == nil {
 					b.Fatal("not found")
 				}
 			}

@@ -1,4 +1,11 @@
-package transport
+// Package forwarded finds the client of a request behind the proxies that are
+// trusted: by X-Forwarded-For, from its end on, and never by what the client itself
+// may have written into it.
+//
+//	addr := forwarded.Client(r.RemoteAddr, r.Header["X-Forwarded-For"], trusted)
+//
+// It reads no other header, RFC 7239's Forwarded neither.
+package forwarded
 
 import (
 	"net/netip"
@@ -8,20 +15,22 @@ import (
 // maxHops bounds how many proxies are believed one after another.
 const maxHops = 16
 
-// client returns the address of the client, without its port.
-func (c *core) client() string {
-	peer := host(c.remote)
-	if len(c.p.cfg.TrustedProxies) == 0 {
+// Client returns the address of the client, without its port: that of the peer,
+// remote, where no networks are trusted or it is in none of them. It is whatever
+// remote is, if that is no address, as of a Unix socket.
+func Client(remote string, via []string, trusted []netip.Prefix) string {
+	peer := host(remote)
+	if len(trusted) == 0 {
 		return peer
 	}
-	return forwarded(peer, c.via, c.p.cfg.TrustedProxies)
+	return behind(peer, via, trusted)
 }
 
-// forwarded goes back from the peer through X-Forwarded-For as long as it meets
+// behind goes back from the peer through X-Forwarded-For as long as it meets
 // trusted proxies. What stands before the first other address was written by
 // strangers, and so was all of it where the peer is one. An entry that is no
 // address ends the way at the proxy that wrote it.
-func forwarded(peer string, via []string, trusted []netip.Prefix) string {
+func behind(peer string, via []string, trusted []netip.Prefix) string {
 	client := peer
 	list := strings.Join(via, ",")
 	for range maxHops {

@@ -1,4 +1,4 @@
-package transport
+package forwarded
 
 import (
 	"net/netip"
@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-func TestForwarded(t *testing.T) {
+func TestBehind(t *testing.T) {
 	trusted := []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::/8")}
 	for _, c := range []struct {
 		peer   string
@@ -28,8 +28,31 @@ func TestForwarded(t *testing.T) {
 		{"10.0.0.1", []string{","}, "10.0.0.1"},
 		{"@", []string{"198.51.100.1"}, "@"}, // a Unix socket's peer
 	} {
-		if got := forwarded(c.peer, c.header, trusted); got != c.want {
+		if got := behind(c.peer, c.header, trusted); got != c.want {
 			t.Errorf("%s behind %q: %s, want %s", c.peer, c.header, got, c.want)
+		}
+	}
+}
+
+// Without proxies the client is the peer, whatever the header says.
+func TestClient(t *testing.T) {
+	proxies := []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::/8")}
+	for _, c := range []struct {
+		remote  string
+		trusted []netip.Prefix
+		want    string
+	}{
+		{"203.0.113.9:4711", nil, "203.0.113.9"},
+		{"10.0.0.1:4711", nil, "10.0.0.1"},
+		{"[2001:db8::1]:4711", nil, "2001:db8::1"},
+		{"203.0.113.9:4711", proxies, "203.0.113.9"},
+		{"10.0.0.1:4711", proxies, "198.51.100.1"},
+		{"[fd00::1]:4711", proxies, "198.51.100.1"},
+		{"@", proxies, "@"},
+		{"", proxies, ""},
+	} {
+		if got := Client(c.remote, []string{"192.0.2.66, 198.51.100.1:80"}, c.trusted); got != c.want {
+			t.Errorf("%q: %q, want %q", c.remote, got, c.want)
 		}
 	}
 }
@@ -44,19 +67,19 @@ func FuzzForwarded(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, forged string, apart bool) {
 		for _, seen := range []string{"203.0.113.9", "2001:db8::1", "203.0.113.9, 10.0.0.2", "[2001:db8::1]:80,10.0.0.2 ,\tfd00::7"} {
-			want := forwarded("10.0.0.1", []string{seen}, trusted)
+			want := behind("10.0.0.1", []string{seen}, trusted)
 			values := []string{forged + "," + seen}
 			if apart {
 				values = []string{forged, seen}
 			}
-			if got := forwarded("10.0.0.1", values, trusted); got != want {
+			if got := behind("10.0.0.1", values, trusted); got != want {
 				t.Errorf("%q: %q, want %q", values, got, want)
 			}
 		}
-		if got := forwarded("203.0.113.9", []string{forged}, trusted); got != "203.0.113.9" {
+		if got := behind("203.0.113.9", []string{forged}, trusted); got != "203.0.113.9" {
 			t.Errorf("a stranger says %q: %q", forged, got)
 		}
-		got := forwarded("10.0.0.1", []string{forged}, trusted)
+		got := behind("10.0.0.1", []string{forged}, trusted)
 		if a, err := netip.ParseAddr(got); err != nil || a.Zone() != "" || a.Is4In6() {
 			t.Errorf("%q: %q is no plain address", forged, got)
 		}

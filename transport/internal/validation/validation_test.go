@@ -1,4 +1,4 @@
-package transport
+package validation
 
 import (
 	"errors"
@@ -31,7 +31,7 @@ func violation(kind int, value string) error {
 	}
 }
 
-func TestRebuild(t *testing.T) {
+func TestDetails(t *testing.T) {
 	want := []string{
 		`limit must be a integer`,
 		`"currency" is missing from body`,
@@ -46,15 +46,15 @@ func TestRebuild(t *testing.T) {
 	for kind, text := range want {
 		var e *goa.ServiceError
 		errors.As(violation(kind, `x" but got value "secret`), &e)
-		if got := join(rebuild(e)); got != text {
+		if got := Join(Details(e)); got != text {
 			t.Errorf("got  %q\nwant %q", got, text)
 		}
 		all = goa.MergeErrors(all, violation(kind, `secret`))
 	}
 	var e *goa.ServiceError
 	errors.As(all, &e)
-	details := rebuild(e)
-	if diff := cmp.Diff(strings.Join(want, "; "), join(details)); diff != "" {
+	details := Details(e)
+	if diff := cmp.Diff(strings.Join(want, "; "), Join(details)); diff != "" {
 		t.Errorf("merged: %s", diff)
 	}
 	if details[2].Field != "body.currency" || details[2].Name != goa.InvalidEnumValue {
@@ -67,7 +67,7 @@ func TestRebuild(t *testing.T) {
 		"range":    goa.PermanentError(goa.InvalidRange, "a secret"),
 	} {
 		errors.As(err, &e)
-		if got := join(rebuild(e)); strings.Contains(got, "secret") || got == "" {
+		if got := Join(Details(e)); strings.Contains(got, "secret") || got == "" {
 			t.Errorf("%s: %q", name, got)
 		}
 	}
@@ -101,11 +101,11 @@ func FuzzValueIsNeverEchoed(f *testing.F) {
 		for kind := range 8 {
 			var one *goa.ServiceError
 			errors.As(violation(kind, ""), &one)
-			for _, d := range rebuild(one) {
+			for _, d := range Details(one) {
 				safe[d.Detail] = true
 			}
 		}
-		for _, d := range rebuild(e) {
+		for _, d := range Details(e) {
 			if strings.Contains(d.Detail, "mark") {
 				t.Fatalf("the value is in %q", d.Detail)
 			}

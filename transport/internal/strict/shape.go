@@ -1,4 +1,4 @@
-package transport
+package strict
 
 import (
 	"encoding/json"
