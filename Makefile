@@ -2,12 +2,13 @@
 # make tools            what tests use beside Go: grpcurl, ghz, protoc (the one inside aguada), into .tools/
 # make test             all tests; those that need more than Go say loudly when they are skipped
 # make bench            every layer side by side, in two minutes
+# make prove            attack the reference service from its contract
 # make mutate           take one defence away after the other: its attack has to succeed
 # make fuzz             every fuzz target for FUZZTIME, one after another (FUZZ=./auth/... for some)
 # make bench-transport  the request path beside bare Goa, compared by benchstat
 
 GO      ?= go
-MODULES := . examples/orders bench browsertests
+MODULES := . examples/orders examples/page bench browsertests
 LINT    := $(GO) tool -modfile=$(CURDIR)/tools.mod golangci-lint
 
 # Tests that measure memory skip themselves under the race detector: again without.
@@ -18,13 +19,14 @@ TOOLS := $(CURDIR)/.tools
 FOREIGN := github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.4 github.com/bojand/ghz/cmd/ghz@v0.121.0
 export PATH := $(TOOLS):$(PATH)
 
-.PHONY: all generate lint test tools bench bench-transport fuzz mutate tidy
+.PHONY: all generate lint test tools bench bench-transport prove fuzz mutate tidy
 
 all: generate lint test
 
 generate:
 	$(GO) run ./cmd/aguada gen ./examples/orders
 	$(GO) run ./cmd/aguada gen ./bench
+	cd examples/page && $(GO) tool goa gen github.com/aguada-dev/aguada/examples/page/design >/dev/null
 	$(GO) test ./config -run Document -update
 
 tools:
@@ -44,6 +46,9 @@ bench:
 bench-transport:
 	$(GO) test -run '^$$' -bench BenchmarkRequest -benchmem -count 20 ./transport | tee bench.txt
 	$(GO) tool -modfile=tools.mod benchstat -col /impl bench.txt
+
+prove:
+	$(GO) run ./cmd/aguada prove ./examples/orders
 
 # Mutations are overlays of the build: nothing in the tree changes.
 mutate:

@@ -140,6 +140,23 @@ func TestBodyLimit(t *testing.T) {
 	}
 }
 
+// A proxy that goes by the length, where the server goes by the coding, would take
+// the rest of a body for a request of somebody else's.
+func TestNothingFollowsAChunkedRequest(t *testing.T) {
+	r := newRig(t, nil)
+	server := httptest.NewServer(r.h)
+	t.Cleanup(server.Close)
+	conn := must(net.Dial("tcp", server.Listener.Addr().String()))(t)
+	body := fmt.Sprintf("%x\r\n%s\r\n0\r\n\r\n", len(order), order)
+	smuggled := "GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n"
+	_, _ = fmt.Fprintf(conn, "POST /orders HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\nTransfer-Encoding: chunked\r\n\r\n%s%s",
+		r.token, len(body)+len(smuggled), body, smuggled)
+	all, _ := io.ReadAll(conn)
+	if answers := strings.Count(string(all), "HTTP/1.1 "); answers != 1 || !strings.HasPrefix(string(all), "HTTP/1.1 201") {
+		t.Errorf("%d answers: %s", answers, all)
+	}
+}
+
 // metered counts what the server reads from a connection.
 type metered struct {
 	net.Conn

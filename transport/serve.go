@@ -49,7 +49,7 @@ func (c *call) serve(r *http.Request) {
 		header["Strict-Transport-Security"] = c.h.strict
 	}
 	draining := c.h.cfg.Draining != nil && c.h.cfg.Draining()
-	if draining {
+	if draining || ambiguous(r) {
 		header["Connection"] = closeConnection
 	}
 	c.req = *r.WithContext(c)
@@ -88,6 +88,11 @@ func (c *call) serve(r *http.Request) {
 	}
 	c.route.Value.f(c, &c.req)
 }
+
+// ambiguous reports whether a proxy in front may see the request's end elsewhere:
+// net/http hides a Content-Length beside Transfer-Encoding, after which RFC 9112
+// (section 6.3) has the connection closed. So no request follows a chunked one.
+func ambiguous(r *http.Request) bool { return len(r.TransferEncoding) > 0 && r.ProtoMajor == 1 }
 
 // find matches the request to a route.
 func (c *call) find() *refused {

@@ -395,7 +395,7 @@ func (c *call) socketError(err error) error {
 		return refuse(&policy.BodyTooLarge).because(err)
 	case c.socket.sent.Load() == websocket.CloseProtocolError:
 		return refuse(&protocolError).because(err)
-	case badSyntax || badType:
+	case badSyntax, badType, errors.Is(err, io.ErrUnexpectedEOF) && !isClose && !c.socket.broken.Load():
 		return goa.DecodePayloadError(err.Error())
 	case (isClose || c.socket.broken.Load()) && c.Err() == nil:
 		c.failure.gone = true

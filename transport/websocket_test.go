@@ -231,6 +231,8 @@ func TestCloseCodes(t *testing.T) {
 		"left by a page":           {whole(0x88, "\x03\xe9"), nil, 1001, "", nil},
 		"closed without a code":    {whole(0x88, ""), nil, 1005, "", nil},
 		"no JSON":                  {whole(0x81, "{]"), nil, 1008, "decode_payload", "decode_payload"},
+		"nothing at all":           {whole(0x81, ""), nil, 1008, "decode_payload", "decode_payload"},
+		"half an object":           {whole(0x81, `{"text":"he`), nil, 1008, "decode_payload", "decode_payload"},
 		"wrong type":               {whole(0x81, `{"text":5}`), nil, 1008, "decode_payload", "decode_payload"},
 		"violated":                 {whole(0x81, `{}`), nil, 1008, "missing_field", "missing_field"},
 		"too large":                {whole(0x81, strings.Repeat(" ", 5000)), nil, 1009, "", "body_too_large"},

@@ -60,12 +60,14 @@ func execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		out.Printf("Run %s for help.", out.Bold(cmd.CommandPath()+" --help"))
 		return exitUsage
 	}
-	report(out, err)
+	if !errors.Is(err, errNotProved) { // which has been said, at length
+		tell(out, err)
+	}
 	return exitFailed
 }
 
-// report prints an error; what a tool said is printed as the tool said it.
-func report(out *terminal.Output, err error) {
+// tell prints an error; what a tool said is printed as the tool said it.
+func tell(out *terminal.Output, err error) {
 	if tool, ok := err.(*project.ToolError); ok { //nolint:errorlint // a wrapped one has more to say
 		out.Println(tool.Error())
 		return
@@ -91,7 +93,7 @@ package below cmd/.`,
 	}
 	root.SuggestionsMinimumDistance = 2
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(newGen(out, stdout), newIssuer(out, stdout), newRun(out, stdout), newToken(out, stdout), newKeys(out, stdout), newVersion(stdout))
+	root.AddCommand(newGen(out, stdout), newIssuer(out, stdout), newProve(out, stdout), newRun(out, stdout), newToken(out, stdout), newKeys(out, stdout), newVersion(stdout))
 	root.AddCommand(newUsers(out, stdout))
 	return root
 }

@@ -12,8 +12,8 @@ import (
 	"github.com/aguada-dev/aguada/auth/issuer/state"
 	"github.com/aguada-dev/aguada/cmd/aguada/internal/development"
 	"github.com/aguada-dev/aguada/cmd/aguada/internal/issuing"
-	"github.com/aguada-dev/aguada/cmd/aguada/internal/process"
 	"github.com/aguada-dev/aguada/cmd/aguada/internal/terminal"
+	"github.com/aguada-dev/aguada/internal/process"
 )
 
 // session is the life of a service under run: its process, replaced by a newer
@@ -180,7 +180,7 @@ func (s *session) rebuild(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return err
 		}
-		report(s.out, err)
+		tell(s.out, err)
 		if s.child != nil {
 			s.out.Printf("%s keeps running as it was; waiting for a change", s.project.Name)
 		} else {

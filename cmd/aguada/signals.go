@@ -9,7 +9,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/aguada-dev/aguada/cmd/aguada/internal/process"
+	"github.com/aguada-dev/aguada/internal/process"
 )
 
 // echo is how soon after a signal another one is taken for the same: some

@@ -67,7 +67,43 @@ var rules = map[string]struct{ ours, others []string }{
 	"expr":    {ours: []string{"policy"}, others: []string{"goa.design/goa/v3"}},
 	"dsl":     {ours: []string{"expr", "codegen", "policy"}, others: []string{"goa.design/goa/v3"}},
 	"codegen": {ours: []string{"expr", "policy"}, others: []string{"goa.design/goa/v3"}},
+	// The prover knows a service by its documents and the wire, never by the
+	// code that serves: of the chassis it may use what makes credentials.
+	"prove/finding":       {},
+	"prove/idp":           {others: []string{"github.com/go-jose/go-jose/v4"}},
+	"prove/sink":          {others: []string{"go.opentelemetry.io/proto/otlp", "google.golang.org/grpc", "google.golang.org/protobuf"}},
+	"prove/model":         {ours: []string{"policy"}},
+	"prove/payload":       {ours: []string{"prove/model"}},
+	"prove/target":        {ours: []string{"internal/process"}},
+	"prove/wire":          {},
+	"prove/wallet":        {ours: []string{"auth/apikey", "auth/basic", "policy", "prove/model", "prove/target"}},
+	"prove/lab":           {ours: []string{"policy", "prove/finding", "prove/idp", "prove/model", "prove/payload", "prove/sink", "prove/target", "prove/wallet"}},
+	"prove/setup":         {ours: []string{"policy", "prove/idp", "prove/lab", "prove/model", "prove/sink", "prove/target", "prove/wallet"}, others: []string{"go.yaml.in/yaml/v3"}},
+	"prove/probe":         {ours: []string{"prove/finding", "prove/lab", "prove/model"}},
+	"prove/report":        {ours: []string{"prove/finding"}},
+	"prove/security":      {ours: family},
+	"prove/input":         {ours: append([]string{"prove/wire"}, family...)},
+	"prove/resilience":    {ours: append([]string{"prove/wire"}, family...)},
+	"prove/observability": {ours: family},
+	"prove/lifecycle":     {ours: family},
+	"prove/rpc": {
+		ours:   []string{"policy", "prove/finding", "prove/lab", "prove/model", "prove/target", "prove/wallet"},
+		others: []string{"google.golang.org/grpc", "google.golang.org/protobuf"},
+	},
+	"prove/carriers": {
+		ours:   append([]string{"prove/rpc"}, family...),
+		others: []string{"github.com/gorilla/websocket", "google.golang.org/genproto/googleapis/rpc", "google.golang.org/grpc", "google.golang.org/protobuf"},
+	},
+	"prove": {
+		ours: []string{
+			"prove/carriers", "prove/finding", "prove/input", "prove/lab", "prove/lifecycle", "prove/model", "prove/observability", "prove/probe", "prove/resilience", "prove/security",
+		},
+		others: []string{"go.yaml.in/yaml/v3"},
+	},
 }
+
+// family is what the probes of one family may import.
+var family = []string{"policy", "prove/finding", "prove/idp", "prove/lab", "prove/model", "prove/payload", "prove/probe", "prove/sink", "prove/target", "prove/wallet"}
 
 type listed struct {
 	ImportPath string

@@ -2,6 +2,8 @@ package security
 
 import (
 	"net/http"
+	"os"
+	"os/exec"
 	"slices"
 	"strings"
 	"sync"
@@ -61,6 +63,7 @@ func badLogin(reason string) refusal {
 // stage is a configuration under which cases run, in a process of their own.
 type stage struct {
 	name    string
+	needs   string // a program without which there is no such stage
 	attacks func() []attack
 	open    func(testing.TB) *shop
 	once    sync.Once
@@ -70,12 +73,15 @@ type stage struct {
 // stages are all the configurations.
 var stages = []*stage{
 	{name: "common", open: openCommon, attacks: func() []attack {
-		return slices.Concat(basicAttacks(), keyAttacks(), tokenAttacks(), claimAttacks(), opaqueAttacks(), placeAttacks(),
-			corsAttacks(), bodyAttacks(), surfaceAttacks(), lockoutAttacks(), rotationAttacks(), floodAttacks())
+		credentials := slices.Concat(basicAttacks(), keyAttacks(), tokenAttacks(), claimAttacks(), opaqueAttacks(), placeAttacks())
+		return slices.Concat(credentials, carried(credentials), corsAttacks(), bodyAttacks(), surfaceAttacks(),
+			metadataAttacks(), messageAttacks(), rpcSurfaceAttacks(), socketAttacks(), eventAttacks(), idempotencyAttacks(),
+			lockoutAttacks(), togetherAttacks(), rotationAttacks(), floodAttacks())
 	}},
 	{name: "tls", open: openTLS, attacks: tlsAttacks},
 	{name: "alternatives", open: openAlternatives, attacks: alternativeAttacks},
 	{name: "upstream", open: openUpstream, attacks: upstreamAttacks},
+	{name: "replicas", needs: "redis-server", open: openReplicas, attacks: replicaAttacks},
 }
 
 func openCommon(t testing.TB) *shop { return newShop(t, newWorld(t), mustBuild(t)) }
@@ -110,6 +116,9 @@ func TestAttacks(t *testing.T) {
 			}
 			seen[a.name] = true
 			t.Run(a.name, func(t *testing.T) {
+				if _, err := exec.LookPath(stage.needs); stage.needs != "" && err != nil && os.Getenv("CI") == "" {
+					t.Skipf("SKIPPED: %s is not installed", stage.needs)
+				}
 				stage.once.Do(func() { stage.shop = stage.open(t) })
 				if stage.shop == nil {
 					t.Fatal("the service does not run")
@@ -136,10 +145,21 @@ func TestAttacks(t *testing.T) {
 	}
 }
 
+// attacks sends requests one after the other, all of which are refused alike.
+func (s *shop) attacks(t *testing.T, requests []request, want refusal) {
+	t.Helper()
+	for _, r := range requests {
+		s.attack(t, r, want)
+	}
+}
+
 // attack sends a request and checks all that is written about it.
 func (s *shop) attack(t *testing.T, r request, want refusal) *answer {
 	t.Helper()
 	before := ""
+	if r.call != "" {
+		want = want.overRPC()
+	}
 	if want.reason != "" {
 		before = s.failures(t, want.scheme, want.reason)
 	}
@@ -194,7 +214,11 @@ func (s *shop) seen(t *testing.T, a *answer, want refusal, before string) {
 	}
 	events := s.events(t, a.from)
 	if !slices.ContainsFunc(events, func(e event) bool {
-		return e.Action == "authentication" && e.Error == want.reason && e.Scheme == want.scheme && e.Status == want.status && e.Outcome == "denied"
+		status := e.Status == want.status
+		if a.code != "" {
+			status = e.Detail == a.code
+		}
+		return e.Action == "authentication" && e.Error == want.reason && e.Scheme == want.scheme && status && e.Outcome == "denied"
 	}) {
 		t.Errorf("no audit event of %s by %s: %+v", want.reason, want.scheme, events)
 	}

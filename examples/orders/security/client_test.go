@@ -1,7 +1,6 @@
 package security
 
 import (
-	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -22,8 +21,13 @@ type shop struct {
 	adminToken string
 	scheme     string // of its URLs
 	client     *http.Client
-	plain      *http.Client // to the private port
-	number     atomic.Uint32
+	rpc        *http.Client  // which speaks HTTP/2 only
+	plain      *http.Client  // to the private port
+	number     atomic.Uint32 // of requests
+	asked      uint32        // when metrics were read
+	metrics    string
+	other      *shop // another process of it
+	redis      string
 
 	mu      sync.Mutex
 	secrets map[string]string // what was sent and nobody may print, by what it is of
@@ -43,7 +47,7 @@ func newShop(t testing.TB, w *world, path string, environ ...string) *shop {
 		}
 	}
 	return &shop{
-		world: w, process: p, adminToken: adminToken, scheme: "http", client: client(), plain: client(),
+		world: w, process: p, adminToken: adminToken, scheme: "http", client: client(), rpc: speaking(nil), plain: client(),
 		secrets: map[string]string{
 			"the password": password, "the older password": older, "the pepper": pepper, "the old pepper": oldPepper,
 			"the admin token": adminToken, "the client secret": clientKey,
@@ -58,6 +62,10 @@ type request struct {
 	body       string
 	from       string // the client's address, behind a trusted proxy; one of its own if empty
 	secrets    []string
+
+	call string    // over gRPC, in place of verb and path: "package.Service/Method"
+	wire io.Reader // what is sent as it is, in place of body
+	last bool      // how a stream ends is of interest, and not how it begins
 }
 
 func get(path string, header ...[2]string) request { return request{path: path, header: header} }
@@ -84,6 +92,10 @@ type answer struct {
 	Name, ID string // of the error
 	log      line
 	from     string
+	code     string // of gRPC's status
+	said     string // its message
+	message  []byte // the first, over gRPC
+	details  string // of the status, encoded
 }
 
 // send sends a request and waits for its line of the log.
@@ -106,7 +118,7 @@ func (s *shop) try(r request) (*answer, error) {
 		r.from = fmt.Sprintf("10.%d.%d.%d", n>>16&255, n>>8&255, n&255)
 	}
 	id := fmt.Sprintf("attack-%d", n)
-	req, err := http.NewRequest(r.verb, s.scheme+"://"+s.addr+r.path, bytes.NewReader([]byte(r.body)))
+	req, err := s.http(&r)
 	if err != nil {
 		return nil, err
 	}
@@ -116,19 +128,75 @@ func (s *shop) try(r request) (*answer, error) {
 		req.Header.Add(h[0], h[1])
 	}
 	s.keep(id, r)
-	res, err := s.client.Do(req)
+	client, read := s.client, readHTTP
+	if r.call != "" {
+		client, read = s.rpc, readRPC
+	}
+	if body, ok := r.wire.(io.Closer); ok { // while which is read, HTTP/2 keeps no time
+		defer time.AfterFunc(patience, func() { _ = body.Close() }).Stop()
+	}
+	res, err := client.Do(req)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = res.Body.Close() }()
+	a, err := read(res)
+	for err == nil && r.last && a.message != nil {
+		a, err = read(res)
+	}
+	_ = res.Body.Close() // by which a stream ends
+	if err != nil {
+		return nil, err
+	}
+	a.from = r.from
+	a.log, err = s.out.await(s.stopped, func(l line) bool { return l.text("request_id") == id && l.text("msg") == "request" })
+	return a, err
+}
+
+// http returns a request as net/http has it.
+func (s *shop) http(r *request) (*http.Request, error) {
+	if r.wire == nil {
+		r.wire = strings.NewReader(r.body)
+		if r.call != "" {
+			r.wire = strings.NewReader(framed(r.body))
+		}
+	}
+	if r.call == "" {
+		return http.NewRequest(r.verb, s.scheme+"://"+s.addr+r.path, r.wire)
+	}
+	req, err := http.NewRequest(http.MethodPost, s.scheme+"://"+s.grpc+"/"+r.call, r.wire)
+	if err == nil {
+		req.Header["Te"] = []string{"trailers"}
+		if !slices.ContainsFunc(r.header, func(h [2]string) bool { return h[0] == "Content-Type" }) {
+			req.Header["Content-Type"] = []string{"application/grpc"}
+		}
+	}
+	return req, err
+}
+
+// readHTTP reads an answer; of a stream, its first event, and of a WebSocket only
+// that it was opened.
+func readHTTP(res *http.Response) (*answer, error) {
+	a := &answer{Response: res}
+	switch {
+	case res.StatusCode == http.StatusSwitchingProtocols:
+		a.StatusCode = http.StatusOK
+		return a, nil
+	case strings.HasPrefix(res.Header.Get("Content-Type"), "text/event-stream"):
+		for b := make([]byte, 1<<10); !strings.Contains(a.text, "\n\n"); {
+			n, err := res.Body.Read(b)
+			if a.text += string(b[:n]); err != nil {
+				return nil, err
+			}
+		}
+		return a, nil
+	}
 	text, err := io.ReadAll(res.Body)
 	if err != nil {
 		return nil, err
 	}
-	a := &answer{Response: res, text: string(text), from: r.from}
+	a.text = string(text)
 	_ = json.Unmarshal(text, a)
-	a.log, err = s.out.await(s.stopped, func(l line) bool { return l.text("request_id") == id && l.text("msg") == "request" })
-	return a, err
+	return a, nil
 }
 
 // keep notes what of a request nobody may print: credentials, with their parts,
@@ -140,6 +208,9 @@ func (s *shop) keep(id string, r request) {
 		s.secrets[fmt.Sprint(id, " secret ", i)] = secret
 	}
 	for i, h := range r.header {
+		if h[0] == "Password" && len(h[1]) >= minSecret {
+			s.secrets[fmt.Sprint(id, " password ", i)] = h[1]
+		}
 		if h[0] != "Authorization" && h[0] != "X-API-Key" {
 			continue
 		}
@@ -187,6 +258,7 @@ type event struct {
 	Outcome string
 	Error   string `json:"error.type"`
 	Status  int    `json:"http.response.status_code"`
+	Detail  string // the code, over gRPC
 }
 
 // events returns the audit events of a client.

@@ -5,6 +5,10 @@
 // stable name and says which defence it is about, what is sent, and how that
 // has to be refused: the status, the challenge, the name of the error, and that
 // the log, the metrics and the audit have the reason, and never the credential.
+// What is about credentials is written once, as a request of HTTP, and is sent
+// over gRPC, as a call and as both kinds of streams, as Server-Sent Events and as
+// the handshake of a WebSocket, too: the verdict is the same, by the table of
+// answers of package policy.
 //
 //	go test -run 'TestAttacks/jwt_alg_none$' .
 //

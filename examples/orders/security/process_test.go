@@ -64,6 +64,7 @@ type process struct {
 	cmd         *exec.Cmd
 	out, stderr *lines
 	addr, admin string
+	grpc        string
 	stopped     chan struct{} // closed when it has ended
 	stopOnce    sync.Once
 }
@@ -85,7 +86,7 @@ func launch(path string, environ []string) (*process, error) {
 		p.stop()
 		return nil, fmt.Errorf("start ordersd: %w\n%s%s", err, p.out, p.stderr)
 	}
-	p.addr, p.admin = line.text("address"), line.text("admin")
+	p.addr, p.admin, p.grpc = line.text("address"), line.text("admin"), line.text("grpc")
 	return p, nil
 }
 
@@ -222,9 +223,13 @@ func (s *shop) operate(t testing.TB, path string) string {
 }
 
 // failures reads how many credentials of a scheme were refused for a reason.
+// The metrics are asked for once between two requests.
 func (s *shop) failures(t testing.TB, scheme, reason string) string {
 	t.Helper()
-	return metric(s.operate(t, "/metrics"), "aguada_auth_failures_total{", `auth_scheme="`+scheme+`"`, `reason="`+reason+`"`)
+	if n := s.number.Load(); s.metrics == "" || n != s.asked {
+		s.metrics, s.asked = s.operate(t, "/metrics"), n
+	}
+	return metric(s.metrics, "aguada_auth_failures_total{", `auth_scheme="`+scheme+`"`, `reason="`+reason+`"`)
 }
 
 // metric returns the value of the first sample that has all the texts, "0" if

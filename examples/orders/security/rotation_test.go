@@ -14,7 +14,8 @@ func rotationAttacks() []attack {
 	return []attack{
 		{name: "rotation_key_revoked", defence: "a revocation counts within 2s", run: func(t *testing.T, s *shop) {
 			key := s.keys["doomed"]
-			s.attack(t, keyed(key), refusal{status: 200})
+			all := append(everywhere(keyed(key)), keyed(key))
+			s.attacks(t, all, refusal{status: 200})
 			id, _ := apikey.ID(key)
 			for i := range s.records {
 				if s.records[i].ID == id {
@@ -23,22 +24,26 @@ func rotationAttacks() []attack {
 			}
 			s.writeKeys(t)
 			until(t, "the key is refused", func() bool { return s.send(t, keyed(key)).StatusCode == http.StatusUnauthorized })
-			s.attack(t, keyed(key), badKey("expired"))
+			s.attacks(t, all, badKey("expired"))
 			s.attack(t, keyed(s.keys["good"]), refusal{status: 200})
 		}},
 		{name: "rotation_key_set", defence: "what a key signed ends with it, remembered or not", run: func(t *testing.T, s *shop) {
 			r := bearing("/orders", token{by: s.leaving})
-			s.attack(t, r, refusal{status: 200})
-			s.attack(t, r, refusal{status: 200}) // remembered
+			all := append(everywhere(r), r)
+			s.attacks(t, all, refusal{status: 200})
+			s.attacks(t, all, refusal{status: 200}) // remembered
 			s.replace(t, "jwks.json", set(s.rsa, s.ec))
 			until(t, "the token is refused", func() bool { return s.send(t, r).StatusCode == http.StatusUnauthorized })
-			s.attack(t, r, bad("unknown_key"))
+			s.attacks(t, all, bad("unknown_key"))
 			s.attack(t, bearing("/orders", token{by: s.rsa}), refusal{status: 200})
 		}},
 		{name: "rotation_password", defence: "a password that was changed is refused, remembered or not", run: func(t *testing.T, s *shop) {
-			s.attack(t, account(login("dora", password)), refusal{status: 200})
+			old := account(login("dora", password))
+			all := append(everywhere(old), old)
+			s.attacks(t, all, refusal{status: 200})
 			s.writeUsers(t, "dora's next password")
-			until(t, "the old password is refused", func() bool { return s.send(t, account(login("dora", password))).StatusCode == http.StatusUnauthorized })
+			until(t, "the old password is refused", func() bool { return s.send(t, old).StatusCode == http.StatusUnauthorized })
+			s.attacks(t, all, badLogin("unknown"))
 			s.attack(t, account(login("dora", "dora's next password")), refusal{status: 200})
 			s.attack(t, account(login("carol", password)), refusal{status: 200})
 		}},

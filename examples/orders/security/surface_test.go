@@ -81,7 +81,10 @@ func surfaceAttacks() []attack {
 			asked := false
 			trap := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked = true }))
 			for _, header := range []members{{"jku": trap.URL}, {"x5u": trap.URL}, {"kid": trap.URL}} {
-				s.send(t, bearing("/orders", token{by: s.stranger, header: header}))
+				r := bearing("/orders", token{by: s.stranger, header: header})
+				for _, r := range append(everywhere(r), r) {
+					s.send(t, r)
+				}
 			}
 			s.send(t, bearing("/orders", token{by: s.stranger, claims: members{"iss": trap.URL}}))
 			trap.Close() // waits for what is under way

@@ -108,6 +108,7 @@ func openTLS(t testing.TB) *shop {
 		"TLS_CLIENT_CA_FILE="+w.file("clients.pem"), "TLS_CLIENT_IDENTITY=spiffe", "CORS_CREDENTIALS=true")
 	s.scheme = "https"
 	s.client = presenting(p.clients.client(t, workload))
+	s.rpc = speaking(configuration(p.clients.client(t, workload)))
 	return s
 }
 
@@ -206,6 +207,42 @@ func tlsAttacks() []attack {
 				}
 			}
 		}},
+		{name: "tls_rpc_identity", defence: "the holder of the certificate is the caller of public methods, over gRPC too", run: func(t *testing.T, s *shop) {
+			a := s.attack(t, request{call: "users.Users/About"}, refusal{status: 200})
+			if a.log.text("enduser.id") != workload || a.log.text("auth.scheme") != "mtls" || a.log.text("tls.client.subject") != workload {
+				t.Errorf("the log: %s", a.log.text("raw"))
+			}
+		}},
+		{name: "tls_rpc_identity_is_no_token", defence: "a certificate is no credential of a secured method, over gRPC either", make: func(*shop) request { return listing() },
+			want: refusal{http.StatusUnauthorized, readChallenge, "unauthorized", "jwt", "missing"}},
+		{name: "tls_rpc_no_certificate", defence: "clients of gRPC present a certificate", run: func(t *testing.T, s *shop) {
+			for _, c := range []*tls.Config{configuration(), configuration(secured.strangers.client(t, workload))} {
+				r := request{call: "users.Users/About"}
+				req, err := s.http(&r)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if res, err := speaking(c).Do(req); err == nil {
+					_ = res.Body.Close()
+					t.Errorf("let in: %s", res.Status)
+				}
+			}
+		}},
+		{name: "tls_rpc_no_identity", defence: "a certificate names a workload, over gRPC too", run: func(t *testing.T, s *shop) {
+			s.as(secured.clients.client(t, ""), func() {
+				a := s.attack(t, request{call: "users.Users/About"}, nobody)
+				if a.code != "PERMISSION_DENIED" {
+					t.Error(a.code)
+				}
+			})
+		}},
+		{name: "tls_streams_identity_is_no_token", defence: "a certificate is no credential of a stream", run: func(t *testing.T, s *shop) {
+			s.attacks(t, everywhere(get("/orders")), refusal{http.StatusUnauthorized, readChallenge, "unauthorized", "jwt", "missing"})
+			s.attacks(t, everywhere(bearing("/orders", token{by: s.rsa})), refusal{status: 200})
+		}},
+		{name: "tls_streams_no_identity", defence: "a certificate names a workload, of streams too", run: func(t *testing.T, s *shop) {
+			s.as(secured.clients.client(t, ""), func() { s.attacks(t, everywhere(bearing("/orders", token{by: s.rsa})), nobody) })
+		}},
 		holder("tls_no_identity", "a certificate names a workload", "", nobody),
 		holder("tls_web_identity", "a name is a SPIFFE ID", "https://shop.example/billing", nobody),
 		holder("tls_identity_dots", "a SPIFFE ID has one way to be written", "spiffe://shop.example/a/../billing", nobody),
@@ -241,9 +278,13 @@ func tlsAttacks() []attack {
 
 // as sends with another certificate.
 func (s *shop) as(cert tls.Certificate, f func()) {
-	usual := s.client
-	s.client = presenting(cert)
-	defer func() { s.client.CloseIdleConnections(); s.client = usual }()
+	usual, rpc := s.client, s.rpc
+	s.client, s.rpc = presenting(cert), speaking(configuration(cert))
+	defer func() {
+		s.client.CloseIdleConnections()
+		s.rpc.CloseIdleConnections()
+		s.client, s.rpc = usual, rpc
+	}()
 	f()
 }
 
@@ -265,6 +306,8 @@ func withdrawn(t *testing.T, s *shop) {
 	cert := secured.leaving.client(t, workload)
 	s.as(cert, func() {
 		s.attack(t, get("/users/public"), refusal{status: 200})
+		about := request{call: "users.Users/About"}
+		s.attack(t, about, refusal{status: 200})
 		s.replace(t, "clients.pem", bytes.Clone(secured.clients.pem()))
 		var last *answer
 		until(t, "the open connection is refused", func() bool {
@@ -274,6 +317,9 @@ func withdrawn(t *testing.T, s *shop) {
 		})
 		if last == nil || last.StatusCode != http.StatusMisdirectedRequest || last.Name != "certificate_withdrawn" {
 			t.Errorf("the open connection: %+v", last)
+		}
+		if a := s.attack(t, about, refusal{status: http.StatusMisdirectedRequest, name: "certificate_withdrawn"}); a.code != "UNAUTHENTICATED" {
+			t.Errorf("the open connection of gRPC: %s", a.code)
 		}
 	})
 	s.turnedAway(t, configuration(cert), "unknown certificate authority")

@@ -57,6 +57,8 @@ type world struct {
 
 	introspection *httptest.Server
 	silent        atomic.Bool // the introspection fails
+	closers       []func()
+	spans         *lines // what was exported
 }
 
 func (w *world) file(name string) string { return filepath.Join(w.dir, name) }
@@ -81,7 +83,7 @@ func newWorld(t testing.TB) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{dir: dir, keys: map[string]string{}}
+	w := &world{dir: dir, keys: map[string]string{}, spans: newLines()}
 	w.rsa, w.ec, w.leaving = newSigner(t, "RS256", "rsa-1"), newSigner(t, "ES256", "ec-1"), newSigner(t, "EdDSA", "ed-1")
 	w.twin, w.stranger = newSigner(t, "RS256", "rsa-1"), newSigner(t, "RS256", "rsa-1")
 	w.replace(t, "jwks.json", set(w.rsa, w.ec, w.leaving))
@@ -111,6 +113,9 @@ func newWorld(t testing.TB) *world {
 
 func (w *world) close() {
 	w.introspection.Close()
+	for _, f := range w.closers {
+		f()
+	}
 	_ = os.RemoveAll(w.dir)
 }
 
@@ -127,7 +132,7 @@ func (w *world) writeUsers(t testing.TB, dora string) {
 			t.Fatal(err)
 		}
 	}
-	w.replace(t, "users", []byte("carol:"+carol+"\nann:"+olderHash+"\nbert:"+longHash+"\ndora:"+other+"\n"))
+	w.replace(t, "users", []byte("carol:"+carol+"\nann:"+olderHash+"\nbert:"+longHash+"\ndora:"+other+"\nzo\u00eb:"+carol+"\n"))
 }
 
 // mintKeys makes the API keys.

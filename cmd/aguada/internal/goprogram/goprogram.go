@@ -25,7 +25,7 @@ import (
 	"runtime"
 	"strings"
 
-	"github.com/aguada-dev/aguada/cmd/aguada/internal/process"
+	"github.com/aguada-dev/aguada/internal/process"
 )
 
 // Program is a main package of one version.

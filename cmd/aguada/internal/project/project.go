@@ -28,7 +28,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/aguada-dev/aguada/cmd/aguada/internal/process"
+	"github.com/aguada-dev/aguada/internal/process"
 	"github.com/aguada-dev/aguada/policy"
 )
 

@@ -49,6 +49,9 @@ func Is(w io.Writer) bool {
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
+// Watched reports whether a person is watching.
+func (o *Output) Watched() bool { return o.tty }
+
 // Write writes p as it is, so that an Output can be handed to other programs
 // as their standard error.
 func (o *Output) Write(p []byte) (int, error) {

@@ -29,8 +29,9 @@ import (
 
 // Config says what to run.
 type Config struct {
-	// Path is the program; it gets no arguments and no standard input.
+	// Path is the program, which gets Args and no standard input.
 	Path string
+	Args []string
 	// Dir is its working folder; empty means the caller's.
 	Dir string
 	// Env is its whole environment, "NAME=value".
@@ -66,7 +67,7 @@ func (e Exit) String() string { return e.text }
 // Start runs the program.
 func Start(cfg Config) (*Child, error) {
 	// Its end is Stop's business, not that of a context.
-	cmd := exec.CommandContext(context.Background(), cfg.Path)
+	cmd := exec.CommandContext(context.Background(), cfg.Path, cfg.Args...)
 	c := &Child{cmd: cmd, tail: newTail(cfg.Stderr), done: make(chan struct{})}
 	c.cmd.Dir, c.cmd.Env = cfg.Dir, cfg.Env
 	c.cmd.Stdout, c.cmd.Stderr = cfg.Stdout, c.tail
@@ -129,6 +130,23 @@ func (c *Child) Exit() Exit { return c.exit }
 // error.
 func (c *Child) LastWords() string { return c.tail.String() }
 
+// Terminate asks the program to end, and does not wait; a program that has ended
+// is left alone.
+func (c *Child) Terminate() {
+	if c.Running() {
+		_ = terminate(c.cmd)
+	}
+}
+
+// Kill ends the program, and all that it started, without asking, and waits.
+func (c *Child) Kill() Exit {
+	if c.Running() {
+		_ = killGroup(c.cmd)
+	}
+	<-c.done
+	return c.exit
+}
+
 // Stop asks the program to end and waits. When the budget is used up, or kill
 // is closed, the program and all that it started are killed.
 func (c *Child) Stop(budget time.Duration, kill <-chan struct{}) Exit {
@@ -144,9 +162,7 @@ func (c *Child) Stop(budget time.Duration, kill <-chan struct{}) Exit {
 	case <-timer.C:
 	case <-kill:
 	}
-	_ = killGroup(c.cmd)
-	<-c.done
-	return c.exit
+	return c.Kill()
 }
 
 // ErrEnded is the error of Ready when the program ends instead.

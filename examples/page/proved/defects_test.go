@@ -1,0 +1,54 @@
+package proved
+
+// sign is how a proof shows a defect: the code of a probe that fails, and a text
+// of its finding.
+type sign struct{ code, says string }
+
+// found has for each defect of DEFECTS.md what shows it.
+var found = map[string][]sign{
+	"missing-credential-400": {{"auth.no-credential", "400 Bad Request, not 401"}},
+	"no-challenge":           {{"auth.challenge", "no WWW-Authenticate"}},
+	"wrong-auth-scheme":      {{"auth.wrong-scheme", "200 OK, not 401"}},
+	"scope-not-enforced":     {{"scope.declared", "none of its methods requires one"}},
+	"body-before-auth":       {{"auth.before-body", "before the body begins"}, {"body.size", "it has no limit"}, {"input.memory", "grown"}},
+	"input-echoed":           {{"answer.echo", "answered with 60000 bytes of it"}},
+	"error-text-leaks":       {{"body.odd", "CHECK constraint failed"}, {"answer.inside", ""}},
+	"no-recovery":            {{"param.unknown", "no answer"}},
+	"404-405-no-json":        {{"surface.errors", "text/plain"}},
+	"pprof-public":           {{"surface.operators", "/debug/pprof/heap is answered 200"}},
+	"debug-switch-public":    {{"surface.operators", "/debug?debug-logs=on is answered 200"}},
+	"credential-in-log":      {{"leak.log", "an API key"}},
+	"log-not-json":           {{"log.valid", "no valid JSON object"}},
+	"host-in-metrics":        {{"metrics.cardinality", "series of http.server."}},
+	"telemetry-lost":         {{"stop.flush", "0 of the last 20"}},
+	"address-in-use":         {{"start.port-in-use", "runs on"}, {"start.bad-config", "HTTP_ADDR"}},
+	"stream-burns-shutdown":  {{"sse.drain", "still open"}},
+	"second-signal-ignored":  {{"stop.second-signal", "still runs"}},
+	"socket-dropped":         {{"ws.drain", "without a close frame"}},
+	"event-injection":        {{"event.injection", "is an event of its own"}},
+	"no-rate-limit":          {{"guess.lockout", "answered 401"}},
+	"json-lenient":           {{"body.malformed", "accepted with 201"}},
+	"jwt-crit-ignored":       {{"token.crit-unknown", "200 OK, not 401"}},
+	"two-credentials":        {{"auth.twice", "200 OK, not 401"}},
+	"no-headers":             {{"surface.headers", "X-Content-Type-Options"}},
+}
+
+// missed has for each defect that no probe finds why.
+var missed = map[string]string{
+	"debug-switch-dead":        "nothing promises that there is a switch; that it is public is found",
+	"health-404":               "nothing promises a path for health; prove.yaml names another one that tells readiness",
+	"forwarded-for":            "no probe compares the client's address in the log with the one that called",
+	"status-0":                 "it shows on paths that are not the design's, and on WebSockets, whose lines no probe judges",
+	"two-lines":                "two lines of different words are taken for a log and an audit log",
+	"client-value-in-metrics":  "no probe varies the values of payloads and counts the series of the service's own metrics",
+	"default-buckets":          "the buckets of the server's own histograms are judged, not those that the service adds",
+	"span-status-unset":        "the server's span has its status; that of a span within is not judged",
+	"no-drain":                 "the prover does not know how this service is told to wait before it closes",
+	"stream-cut":               "the page's timeout of writes is longer than a probe may take",
+	"cancel-is-500":            "no probe judges the line that is written for a caller who went away",
+	"socket-left-open":         "no probe sends the id of an order that does not exist as a message",
+	"socket-message-unbounded": "nothing promises how large a message may be",
+	"spans-lost-by-header":     "no probe counts the spans of others while a header is no UTF-8",
+	"log-level-ignored":        "LOG_LEVEL is not in prove.yaml: the prover does not know of it",
+	"no-tls":                   "the prover does not know how this service is given a certificate",
+}
