@@ -83,7 +83,7 @@ require (
 	go.yaml.in/yaml/v3 v3.0.5
 	goa.design/clue v1.2.6
 	golang.org/x/mod v0.41.0 // indirect
-	golang.org/x/net v0.61.0 // indirect
+	golang.org/x/net v0.61.0
 	golang.org/x/sync v0.24.0 // indirect
 	golang.org/x/sys v0.49.0 // indirect
 	golang.org/x/text v0.43.0 // indirect

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"time"
 
 	"go.yaml.in/yaml/v3"
@@ -85,26 +86,48 @@ func (w *Waiver) holds(now time.Time) bool {
 	return w.Until == "" || now.Format(time.DateOnly) <= w.Until
 }
 
+// name is "code service.method", or the code alone.
+func (w *Waiver) name() string {
+	if w.Method == "" {
+		return w.Code
+	}
+	return w.Code + " " + w.Method
+}
+
+// omitted reports whether what it accepts was left out of the proof.
+func (w *Waiver) omitted(r *finding.Report) bool {
+	return slices.ContainsFunc(r.Omitted, func(o finding.Omission) bool {
+		return o.Code == w.Code && (o.Method == "" || o.Method == w.Method)
+	})
+}
+
 // apply marks the findings that are accepted, and notes the waivers that met
-// none.
-func (b *Baseline) apply(r *finding.Report) {
+// none, and those that have ended. Of a part of all questions (--only) a waiver
+// that was not asked says nothing.
+func (b *Baseline) apply(r *finding.Report, part bool) {
 	if b == nil {
 		return
 	}
 	for _, w := range b.Waivers {
-		met := false
+		met, asked := false, !part && !w.omitted(r)
 		for i := range r.Findings {
 			f := &r.Findings[i]
-			if f.Code == w.Code && f.Method == w.Method && f.Verdict != finding.Pass && w.holds(r.Began) {
-				f.Waived, met = w.Reason+" ("+w.Date+")", true
+			if f.Code != w.Code || f.Method != w.Method {
+				continue
+			}
+			asked = true
+			if f.Verdict == finding.Pass {
+				continue
+			}
+			met = true
+			if w.holds(r.Began) {
+				f.Waived = w.Reason + " (" + w.Date + ")"
+			} else {
+				r.Ended = append(r.Ended, w.name()+" (until "+w.Until+")")
 			}
 		}
-		if !met {
-			name := w.Code
-			if w.Method != "" {
-				name += " " + w.Method
-			}
-			r.Stale = append(r.Stale, name)
+		if asked && !met {
+			r.Stale = append(r.Stale, w.name())
 		}
 	}
 }

@@ -83,7 +83,7 @@ func Run(ctx context.Context, cfg Config) (*finding.Report, error) {
 	}
 	p.run(ctx, tasks)
 	r.Interrupted = ctx.Err() != nil
-	cfg.Baseline.apply(r)
+	cfg.Baseline.apply(r, len(cfg.Only) > 0 || r.Interrupted)
 	r.Sort()
 	r.Took = time.Since(r.Began)
 	return r, nil

@@ -128,6 +128,8 @@ type Report struct {
 	Omitted []Omission `json:"omitted,omitempty"`
 	// Stale are the entries of the baseline that met nothing.
 	Stale []string `json:"stale_waivers,omitempty"`
+	// Ended are those whose last day is over, though the finding is there.
+	Ended []string `json:"ended_waivers,omitempty"`
 }
 
 // Passed reports that everything was tried, and all that was not waived passed.

@@ -19,6 +19,7 @@ import (
 	"fmt"
 	"maps"
 	"net"
+	"regexp"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -161,8 +162,14 @@ func (l *Lab) environment(env map[string]string) map[string]string {
 	return all
 }
 
-// Mask returns the text without secrets.
-func (l *Lab) Mask(text string) string { return l.Secrets.Mask(text) }
+// token is an access token in its compact form (RFC 7515, section 7.1).
+var token = regexp.MustCompile(`\beyJ[A-Za-z0-9_-]{6,}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]{8,}`)
+
+// Mask returns the text without secrets, and without tokens that the service
+// made itself.
+func (l *Lab) Mask(text string) string {
+	return token.ReplaceAllString(l.Secrets.Mask(text), "‹a token of the service's›")
+}
 
 // Close ends every process and client of the lab.
 func (l *Lab) Close() {

@@ -177,6 +177,9 @@ func Read(contract, openapi []byte) (*Service, error) {
 		if !strings.HasPrefix(doc.OpenAPI, "3.") {
 			return nil, fmt.Errorf("read OpenAPI document: version %q: want an OpenAPI 3 document in JSON, such as gen/http/openapi3.json", doc.OpenAPI)
 		}
+		for _, x := range doc.Components.Schemas {
+			x.within(doc) // now, as probes resolve them side by side
+		}
 	}
 	switch {
 	case contract != nil:

@@ -52,7 +52,8 @@ func (s *Schema) within(d *document) *Schema {
 }
 
 // Resolved returns the schema that this one refers to, or itself. A reference
-// that leads nowhere, or only to itself, is a schema without constraints.
+// that leads nowhere, or only to itself, is a schema without constraints. It
+// changes nothing, and is safe for concurrent use.
 func (s *Schema) Resolved() *Schema {
 	for range 16 {
 		if s == nil || s.Ref == "" {
@@ -65,7 +66,7 @@ func (s *Schema) Resolved() *Schema {
 		if target == nil {
 			break
 		}
-		s = target.within(s.doc)
+		s = target
 	}
 	return &Schema{}
 }

@@ -8,8 +8,16 @@ import (
 	"github.com/aguada-dev/aguada/prove/finding"
 )
 
+// promised is the file that says what was promised: code hosts refuse results
+// that are in no file.
+var promised = func() (p sarifPhysical) {
+	p.Artifact.URI, p.Region.Line = "gen/http/openapi3.json", 1
+	return p
+}()
+
 // SARIF writes the report as a SARIF 2.1.0 log, which code hosts show beside the
-// code. A service has methods, not lines: results name logical locations.
+// code. A service has methods, not lines: results name logical
+// locations, in the document of the service's interface.
 func SARIF(w io.Writer, r *finding.Report) error {
 	run := sarifRun{Tool: sarifTool{Driver: sarifDriver{
 		Name: "aguada prove", Version: r.Prover, URI: "https://aguada.dev/", Rules: []sarifRule{},
@@ -29,7 +37,7 @@ func SARIF(w io.Writer, r *finding.Report) error {
 		}
 		result := sarifResult{
 			Rule: f.Code, Index: rules[f.Code], Level: "error", Message: sarifText{f.Detail},
-			Locations:    []sarifLocation{{Logical: []sarifLogical{{Name: subject(r, f), Kind: "function"}}}},
+			Locations:    []sarifLocation{{Physical: promised, Logical: []sarifLogical{{Name: subject(r, f), Kind: "function"}}}},
 			Fingerprints: map[string]string{"aguada/v1": f.Code + " " + f.Method},
 		}
 		if f.Verdict != finding.Fail {
@@ -95,7 +103,17 @@ type sarifResult struct {
 }
 
 type sarifLocation struct {
-	Logical []sarifLogical `json:"logicalLocations"`
+	Physical sarifPhysical  `json:"physicalLocation"`
+	Logical  []sarifLogical `json:"logicalLocations"`
+}
+
+type sarifPhysical struct {
+	Artifact struct {
+		URI string `json:"uri"`
+	} `json:"artifactLocation"`
+	Region struct {
+		Line int `json:"startLine"`
+	} `json:"region"`
 }
 
 type sarifLogical struct {

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+	"unicode"
 
 	"github.com/aguada-dev/aguada/prove/finding"
 )
@@ -48,6 +49,20 @@ func Text(w io.Writer, r *finding.Report, cfg TextConfig) error {
 	return nil
 }
 
+// plain returns the text with control characters written out: what a service
+// answers is not to move the cursor of whoever reads it.
+func plain(text string) string {
+	var b strings.Builder
+	for _, c := range strings.ToValidUTF8(text, "\uFFFD") {
+		if c != '\t' && c != '\n' && unicode.IsControl(c) {
+			fmt.Fprintf(&b, "\\x%02x", c)
+		} else {
+			b.WriteRune(c)
+		}
+	}
+	return b.String()
+}
+
 func write(b *strings.Builder, r *finding.Report, f *finding.Finding, cfg TextConfig) {
 	p := r.Probe(f.Code)
 	subject := f.Method
@@ -56,14 +71,14 @@ func write(b *strings.Builder, r *finding.Report, f *finding.Finding, cfg TextCo
 	}
 	fmt.Fprintf(b, "%s  %s  %s\n", cfg.Bold(strings.ToUpper(string(f.Verdict))), cfg.Bold(f.Code), subject)
 	if f.Verdict == finding.Pass {
-		fmt.Fprintf(b, "  %s\n\n", cfg.Faint(f.Detail))
+		fmt.Fprintf(b, "  %s\n\n", cfg.Faint(plain(f.Detail)))
 		return
 	}
-	fmt.Fprintf(b, "  %s\n  %s\n", p.Question, f.Detail)
+	fmt.Fprintf(b, "  %s\n  %s\n", p.Question, plain(f.Detail))
 	for _, e := range f.Evidence {
-		fmt.Fprintf(b, "  %s\n", cfg.Faint(e.Label+":"))
+		fmt.Fprintf(b, "  %s\n", cfg.Faint(plain(e.Label)+":"))
 		for line := range strings.Lines(strings.TrimSpace(e.Text)) {
-			fmt.Fprintf(b, "    %s\n", strings.TrimRight(line, "\r\n"))
+			fmt.Fprintf(b, "    %s\n", plain(strings.TrimRight(line, "\r\n")))
 		}
 	}
 	if f.Verdict == finding.Fail {
@@ -156,6 +171,9 @@ func conclude(b *strings.Builder, r *finding.Report, cfg TextConfig) {
 	}
 	for _, s := range r.Stale {
 		fmt.Fprintf(b, "the baseline accepts %s, which was not found: remove it\n", s)
+	}
+	for _, s := range r.Ended {
+		fmt.Fprintf(b, "the baseline accepted %s: mend it, or judge it again\n", s)
 	}
 	verdict := "PROVED"
 	switch {

@@ -72,6 +72,7 @@ var slowHeader = probe.Probe{
 		"A few thousand such clients, from one cheap machine, hold every connection that a server has (Slowloris).",
 		"Set ReadHeaderTimeout of the http.Server to some seconds.",
 		"CWE-400", "CVE-2007-6750", "OWASP API4:2023"),
+	Needs: lab.Process,
 	Limit: 30 * time.Second,
 	Run: func(ctx context.Context, t *probe.Try) finding.Outcome {
 		return within(ctx, t, []byte("GET / HTTP/1.1\r\nHost: example.com\r\nX-Slow: "+strings.Repeat("x", 1000)), "the header")

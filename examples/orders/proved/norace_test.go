@@ -1,0 +1,5 @@
+//go:build !race
+
+package proved
+
+const raced = false
