@@ -272,7 +272,7 @@ func (c *rpc) end(err error) (told error) {
 	}
 	now := c.start.Add(time.Since(c.start))
 	c.finishContext(now)
-	c.unload(now, c.failure.fault || c.failure.gone)
+	c.unload(now, answered(err != nil))
 	c.leave()
 	c.writeLog(now)
 	return err

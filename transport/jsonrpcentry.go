@@ -318,7 +318,7 @@ func (e *entry) end() {
 	now := e.start.Add(time.Since(e.start))
 	e.finishContext(now)
 	e.leave()
-	e.unload(now, e.failure.fault || e.failure.gone)
+	e.unload(now, answered(e.code != ""))
 	line := telemetry.Request{
 		System: telemetry.JSONRPC, Call: e.proc.Method, Code: e.code, Verb: cut(e.c.req.Method, maxVerb), Route: e.c.route.Pattern,
 		BodyIn: int64(len(e.text)), BodyOut: int64(e.sent),

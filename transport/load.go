@@ -79,15 +79,14 @@ func (c *core) stepIn() *refused {
 // takes as long as the client likes. A call that did not get as far as its method
 // says nothing of how long that takes, and neither does the time for which the
 // client was waited for.
-func (c *core) unload(now time.Time, failed bool) {
+func (c *core) unload(now time.Time, outcome adaptive.Outcome) {
 	if !c.loaded {
 		return
 	}
-	outcome := adaptive.Served
 	switch {
 	case !c.reached:
 		outcome = adaptive.Ignored
-	case failed:
+	case c.failure.fault || c.failure.gone:
 		outcome = adaptive.Failed
 	}
 	c.loaded = false
@@ -95,13 +94,27 @@ func (c *core) unload(now time.Time, failed bool) {
 	c.m.load.method.Release(now.Sub(c.start)-time.Duration(c.waited.Load()), outcome)
 }
 
+// outcomeOf is what an HTTP status tells of a call.
+func outcomeOf(status int) adaptive.Outcome {
+	switch {
+	case status >= http.StatusInternalServerError:
+		return adaptive.Failed
+	case status >= http.StatusBadRequest:
+		return adaptive.Declined
+	}
+	return adaptive.Served
+}
+
+// answered is what it tells that a call was answered with an error, or with none.
+func answered(withError bool) adaptive.Outcome {
+	if withError {
+		return adaptive.Declined
+	}
+	return adaptive.Served
+}
+
 // Admitted returns how many calls of a priority are being served that count towards
 // the adaptive limit.
 func (p *path) Admitted(priority policy.Priority) int {
 	return int(p.admitted[adaptivePriorities[priority]].Load())
-}
-
-// failedCall reports whether an HTTP call failed on the server's side, or lost its client.
-func (c *call) failedCall() bool {
-	return c.failure.fault || c.failure.gone || c.status >= http.StatusInternalServerError
 }

@@ -130,3 +130,17 @@ func TestShedOverGRPC(t *testing.T) {
 		t.Errorf("%d in flight", n)
 	}
 }
+
+// What a status tells the limiter: errors of the caller's making are not what
+// calls are compared with, and faults are no measure either.
+func TestOutcomeOf(t *testing.T) {
+	for status, want := range map[int]adaptive.Outcome{
+		200: adaptive.Served, 204: adaptive.Served, 304: adaptive.Served,
+		400: adaptive.Declined, 404: adaptive.Declined, 429: adaptive.Declined,
+		500: adaptive.Failed, 503: adaptive.Failed,
+	} {
+		if got := outcomeOf(status); got != want {
+			t.Errorf("%d: %d, want %d", status, got, want)
+		}
+	}
+}

@@ -259,7 +259,7 @@ func (c *call) conclude(p any) (abort bool) {
 	c.release()
 	now := c.start.Add(time.Since(c.start)) // a reading of the clock for all that ends with the call
 	c.finishContext(now)
-	c.unload(now, c.failedCall())
+	c.unload(now, outcomeOf(c.status))
 	c.shut()
 	c.leave()
 	if c.req.MultipartForm != nil {

@@ -63,7 +63,7 @@ func (c *call) begin() {
 		c.dropConnection()
 	}
 	if c.loaded {
-		c.unload(c.start.Add(time.Since(c.start)), c.failedCall())
+		c.unload(c.start.Add(time.Since(c.start)), outcomeOf(c.status))
 	}
 	if c.isEventStream() {
 		c.beginEvents()

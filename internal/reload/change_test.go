@@ -58,7 +58,7 @@ var changes = []change{
 				f, err := os.Create(p)
 				check(t, err, touch(p))
 				for _, part := range []string{text[:len(text)/2], text[len(text)/2:]} {
-					time.Sleep(time.Duration(rand.IntN(100)) * time.Millisecond)
+					time.Sleep(time.Duration(rand.IntN(400)) * time.Millisecond)
 					_, err := f.WriteString(part)
 					check(t, err, touch(p))
 				}

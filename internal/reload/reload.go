@@ -190,15 +190,15 @@ func (f *File[T]) settle(now time.Time, stamps []stamp, sum [sha256.Size]byte) {
 // postpone reports whether new content is still too young to be taken. Whoever
 // rewrites a file in place, or several one after the other, may be in the
 // middle of it, and half of a list parses as well as the whole. It is looked
-// at again soon, and taken once it has rested for a quarter of an interval, or
-// three quarters after it was first seen.
+// at again soon, and taken once it has rested for three quarters of an interval,
+// or as long after it was first seen: never later than two after the change.
 func (f *File[T]) postpone(now time.Time, stamps []stamp) bool {
-	rest := f.cfg.Interval / 4
+	rest := f.cfg.Interval * 3 / 4
 	young := slices.ContainsFunc(stamps, func(s stamp) bool { return now.Sub(s.changed).Abs() < rest })
 	if f.seen.IsZero() {
 		f.seen = now
 	}
-	return young && now.Sub(f.seen) < 3*rest
+	return young && now.Sub(f.seen) < rest
 }
 
 // unchanged reports whether the files are those last read. One that was

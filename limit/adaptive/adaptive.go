@@ -23,6 +23,11 @@
 // for long, every ten seconds a quarter of the limit is let in for a moment, to see
 // how fast the methods are when nobody waits.
 //
+// Many calls are no overload: the limit refuses nobody as long as the answers show
+// no slowdown, but doubles; without an answer that could tell, up to ten times
+// what it is at rest. Calls that hold their places while others are answered, or
+// while nobody is, are given places of their own, as many at most.
+//
 // In Go, calls that only compute queue for a processor before their handler
 // begins, where nobody counts them. While goroutines wait to run, Acquire
 // therefore lets the others go first: whoever has arrived is counted before work
@@ -68,6 +73,10 @@ const (
 	// gone. Its duration counts if it was slow, so that an overload in which
 	// every call fails is seen; a quick failure says nothing.
 	Failed
+	// Declined is a call that its method answered with an error of the caller's
+	// making. As such may be had for the asking, quick ones say nothing, lest they
+	// become what the others are compared with.
+	Declined
 	// Ignored is a call that did not get as far as its method: it only leaves.
 	Ignored
 )
@@ -81,7 +90,9 @@ type Config struct {
 	// MinLimit, as a single connection, keeps a queue of that length.
 	MinLimit int
 	// InitialLimit is the limit at the start, and at rest; 0 means 100, or 16
-	// times the processors if that is more.
+	// times the processors if that is more. So few calls are not refused because
+	// they are slow, unless some were refused before; more are not refused as long
+	// as they are not slow.
 	InitialLimit int
 	// MaxLimit is the largest limit; 0 means 100,000.
 	MaxLimit int
@@ -99,6 +110,7 @@ type Limiter struct {
 	caps  [priorities]atomic.Int64
 	next  atomic.Int64 // when the window can be closed
 	yield atomic.Bool  // goroutines wait to run
+	firm  atomic.Int64 // until when the limit is not extended
 
 	_        [64]byte
 	inFlight atomic.Int64
@@ -185,17 +197,29 @@ func (l *Limiter) now() int64 { return int64(time.Since(l.epoch)) }
 // once.
 func (m *Method) Acquire() bool {
 	l := m.l
-	if !l.enter(m.priority) {
-		// After a pause, the limit is that of the past.
-		if now := l.now(); now < l.next.Load() || !l.roll(now) || !l.enter(m.priority) {
-			l.refused[m.priority].Add(1)
-			return false
-		}
+	if !l.enter(m.priority) && !l.reconsider(m.priority) {
+		l.refused[m.priority].Add(1)
+		return false
 	}
 	if l.yield.Load() {
 		runtime.Gosched()
 	}
 	return true
+}
+
+// reconsider lets a call in that the limit would refuse if the limit is that of
+// the past, as after a pause, or may be extended.
+func (l *Limiter) reconsider(p Priority) bool {
+	now := l.now()
+	if now >= l.next.Load() && l.roll(now) && l.enter(p) {
+		return true
+	}
+	for now >= l.firm.Load() && l.extend(now, p) {
+		if l.enter(p) {
+			return true
+		}
+	}
+	return false
 }
 
 func (l *Limiter) enter(p Priority) bool {
@@ -222,16 +246,22 @@ func (l *Limiter) enter(p Priority) bool {
 func (m *Method) Release(d time.Duration, o Outcome) {
 	l := m.l
 	l.inFlight.Add(-1)
-	if o > Failed {
+	if o > Declined {
 		return
 	}
 	d = min(max(0, d), time.Hour)
-	switch base := m.base.Load(); {
+	base := m.base.Load()
+	if base > 0 { // a few calls that take very long do not speak for the others
+		d = min(d, outlier*max(finest, time.Duration(base)))
+	}
+	switch {
 	case o == Served:
 		m.served.add(int64(d))
 		if base == 0 {
 			m.meet(d)
 		}
+	case o == Declined && base > 0 && int64(d) > base:
+		m.served.add(int64(d))
 	case base > 0 && int64(d) > base:
 		m.failed.add(int64(d))
 	}

@@ -15,6 +15,9 @@ const (
 	settled   = 50                     // calls that decide a trial
 	taught    = 100                    // calls of a lesson
 	enough    = 25                     // calls that say something
+	inkling   = 5                      // calls that are enough not to extend the limit
+	silence   = 3.0                    // times what calls take without an answer: others wait in vain
+	unheard   = 10                     // times the limit at rest: calls without an answer
 	high      = 2.2                    // the slowdown above which the limit is lowered
 	low       = 1.8                    // and below which it is raised
 	outlier   = 16.0                   // a method's slowdown counts as this at most
@@ -32,7 +35,7 @@ const (
 	caution   = 2 * time.Second        // after a cut, until the limit goes back to rest
 	memory    = 10 * time.Second       // after a cut, a slowdown is no burst
 	doubt     = 10 * time.Second       // of refusals, until what methods are compared with is questioned
-	soon      = 2 * time.Second        // instead, where it has just changed
+	soon      = 1 * time.Second        // instead, where it has just changed
 	wrong     = 0.25                   // it was, by more than this
 	few       = 0.25                   // of the calls, which do not wait for each other
 	downwards = 0.025                  // weights of a lesson
@@ -46,13 +49,20 @@ type control struct {
 	began    int64   // the window
 	looked   int64   // when the limit was last looked at
 	mean     float64 // duration of calls, in ns
+	still    float64 // calls in flight that are not heard of, and do not count
+	heard    int64   // when a call was last answered
+	answers  int64   // of the window, so far
+	cool     float64 // calls in flight when they were last not slow
+	before   float64 // wait for a processor before Acquire, in ns
 	refused  uint64
-	settling bool // the window's calls began under another limit
-	drained  bool // as many as the limit are left of them
-	short    bool // of processors: goroutines wait for them, or would if all calls were let in
-	hot      int  // windows of slowdown, in a row
-	rising   int  // windows of growth, in a row
+	settling bool  // the window's calls began under another limit
+	through  int64 // when those should be that wait for each other
+	drained  bool  // as many as the limit are left of them, or those that do not
+	short    bool  // of processors: goroutines wait for them, or would if all calls were let in
+	hot      int   // windows of slowdown, in a row
+	rising   int   // windows of growth, in a row
 	cutAt    int64
+	pressed  int64 // when the limit was last lowered, or has refused calls since
 	bottom   int64 // since when the limit cannot be lowered
 	cuts     uint64
 	restored uint64
@@ -105,13 +115,17 @@ func (l *Limiter) roll(now int64) bool {
 	elapsed := now - c.looked
 	c.looked = now
 	l.next.Store(now + int64(window))
+	l.listen(now)
 	switch {
 	case now-next > int64(pause):
 		l.restart(now)
-	case c.settling && l.inFlight.Load() > l.caps[High].Load() && now-c.began < int64(patience):
+	case c.settling && !c.drained && l.inFlight.Load() > l.caps[High].Load() && now < c.through:
 		// Those that were let in before the cut are not through yet.
 	case c.settling && !c.drained:
 		c.drained = true
+		if n := l.inFlight.Load(); n > l.caps[High].Load() {
+			c.still = min(float64(n), unheard*l.rest)
+		}
 		l.next.Store(now + l.span())
 	case c.settling:
 		c.drained = false
@@ -124,9 +138,17 @@ func (l *Limiter) roll(now int64) bool {
 	default:
 		l.judge(now, elapsed)
 	}
+	c.answers = l.count()
 	l.publish()
+	l.firm.Store(0)
+	if c.hot > 0 || c.settling || c.trial.on || c.doubted > 0 || recent(c.pressed, now) {
+		l.firm.Store(math.MaxInt64)
+	}
 	return true
 }
+
+// recent reports whether what was at a time, if it was, is not long ago.
+func recent(at, now int64) bool { return at > 0 && now-at < int64(memory) }
 
 // needed is how many calls make a window: more where they decide on a trial.
 func (c *control) needed() int64 {
@@ -155,7 +177,7 @@ func (l *Limiter) restart(now int64) {
 	c.limit = max(c.limit, l.rest)
 	c.drained, c.rising = false, 0
 	c.hot, c.trial, c.doubted, c.calm, c.refused = 0, trial{}, 0, now, l.refusals()
-	c.short = false
+	c.short, c.before, c.pressed = false, 0, 0
 	l.yield.Store(false)
 	l.status.Store(&Status{Slowdown: 1, Cuts: c.cuts, Restored: c.restored})
 	l.begin(now)
@@ -210,21 +232,20 @@ func (l *Limiter) discard() {
 	}
 }
 
-// read takes the window's calls. The slowdown is the worse one of two means over
-// all methods: by calls, which shows when many short ones wait, and by time,
-// which shows when those wait that fill the process. Where processors are short,
-// calls have also waited for one before they came here; the delay of the
-// scheduler is of both waits, so that half of it is added.
+// read takes the window's calls. Where processors are short, calls have also
+// waited for one before they came here; the delay of the scheduler is of both
+// waits, so that half of it is added.
 func (l *Limiter) read(delay time.Duration) reading {
 	c := &l.ctl
 	r := reading{floor: l.min, slowdown: 1}
-	before := 0.0
+	c.before = 0
 	if c.short {
-		before = float64(delay) / 2
+		c.before = float64(delay) / 2
 		r.floor = min(l.min, float64(l.procs()+1))
 	}
-	r.calls = min(c.limit, float64(l.peak.Swap(l.inFlight.Load())))
-	var n, sum, spent, ideal, slow float64
+	r.calls = min(c.limit, max(0, float64(l.peak.Swap(l.inFlight.Load()))-c.still))
+	var t total
+	var n, sum float64
 	for _, m := range l.methods {
 		served, good := m.served.take()
 		failed, bad := m.failed.take()
@@ -238,21 +259,18 @@ func (l *Limiter) read(delay time.Duration) reading {
 		w.sum += good
 		n += w.window.n
 		sum += good + bad
-		if base := float64(m.base.Load()); base > 0 {
-			base = max(base, float64(finest))
-			r.compared += w.window.n
+		base := float64(m.base.Load())
+		if base > 0 {
 			r.failed += failed
-			spent += w.window.n * max(base, w.window.mean+before)
-			ideal += w.window.n * base
-			slow += w.window.n * min(outlier, max(1, (w.window.mean+before)/base))
 		}
+		t.add(w.window.n, good+bad, base, c.before)
 	}
 	if n > 0 {
 		c.mean = sum / n
 	}
-	r.rate = n
+	r.rate, r.compared = n, t.n
 	if r.compared >= enough {
-		r.slowdown = max(slow/r.compared, spent/ideal)
+		r.slowdown = t.slowdown()
 	}
 	return r
 }
@@ -273,8 +291,8 @@ func (l *Limiter) learn(r reading) {
 		mean, weight := w.sum/w.n, upwards
 		switch {
 		case l.ctl.doubted > 0:
-			mean, weight = w.window.mean, (w.window.n-w.window.failed)/(w.window.n+known)
-		case w.seen < young && r.refused == 0:
+			mean, weight = w.window.mean, (w.window.n-w.window.failed)/(w.window.n+known/2)
+		case w.seen < young && r.refused == 0 && (mean < base || !w.loaded):
 			w.seen += w.n
 			weight = w.n / w.seen
 		case w.n < taught:
@@ -300,8 +318,13 @@ func (w *lesson) forget() { w.n, w.sum, w.loaded, w.hot = 0, 0, false, false }
 func (l *Limiter) move(r reading, now, elapsed int64) {
 	c := &l.ctl
 	c.limit = max(c.limit, r.floor)
+	if r.slowdown <= high {
+		c.cool = r.calls
+	}
 	if r.refused == 0 {
 		c.calm = now
+	} else if recent(c.pressed, now) {
+		c.pressed = now
 	}
 	switch {
 	case c.doubted > 0:
@@ -314,7 +337,7 @@ func (l *Limiter) move(r reading, now, elapsed int64) {
 	case now-c.calm >= int64(c.trust):
 		c.hot, c.trial, c.doubted = 0, trial{}, c.limit
 		c.limit = max(1, c.limit*few)
-		c.settling = true
+		c.settle(r, now)
 	default:
 		c.hot, c.trial = 0, trial{}
 		l.raise(r, now, elapsed)
@@ -332,6 +355,9 @@ func (l *Limiter) raise(r reading, now, elapsed int64) {
 		c.limit += max(1, (growth-1)*c.limit*float64(c.rising))
 	default:
 		c.limit = max(l.relax(c.limit, now, elapsed), 2*r.calls)
+		if c.limit > l.rest { // what was needed once need not be for ever
+			c.limit = max(l.rest, 2*r.calls, c.limit/math.Pow(growth, float64(elapsed)/float64(window)))
+		}
 	}
 }
 
@@ -353,19 +379,23 @@ func (l *Limiter) lower(r reading, now int64) {
 			l.accept()
 			c.limit, c.trial, c.hot = t.limit, trial{}, 0
 			c.restored++
+			c.pressed = 0
 			c.trust = soon
 			return
 		case t.age > 1:
 			return
 		}
 	}
-	lately := c.cutAt > 0 && now-c.cutAt < int64(memory)
-	if c.hot < lasting && (c.hot < lasting-1 || !lately) {
+	if c.hot < lasting && (c.hot < lasting-1 || !recent(c.cutAt, now)) {
 		return
 	}
-	standing := min(r.calls, float64(l.inFlight.Load()))
-	if standing <= r.floor {
-		if now-c.bottom >= int64(stuck) { // so few calls are no overload
+	floor, wait := r.floor, stuck
+	if r.refused == 0 && !recent(c.pressed, now) {
+		floor, wait = max(floor, l.rest, 1.25*c.cool), memory
+	}
+	standing := min(r.calls, float64(l.inFlight.Load())-c.still)
+	if standing <= floor {
+		if now-c.bottom >= int64(wait) { // so few calls are no overload
 			l.accept()
 			c.hot = 0
 		}
@@ -376,9 +406,10 @@ func (l *Limiter) lower(r reading, now int64) {
 		c.trial = trial{on: true, reading: r, limit: c.limit}
 	}
 	c.limit = max(r.floor, r.calls*max(steepest, high/r.slowdown))
+	c.mean *= c.limit / r.calls // a shorter queue
+	c.settle(r, now)
 	c.cuts++
-	c.cutAt = now
-	c.settling = true
+	c.cutAt, c.pressed = now, now
 }
 
 // accept makes the present speed of methods that have slowed down what they are
@@ -405,8 +436,8 @@ func (l *Limiter) relax(limit float64, now, elapsed int64) float64 {
 
 // publish makes the limit valid.
 func (l *Limiter) publish() {
-	limit := int64(l.ctl.limit)
-	more := max(1, limit/4)
+	limit := int64(min(l.max, l.ctl.limit+l.ctl.still))
+	more := max(1, int64(l.ctl.limit/4))
 	l.caps[Normal].Store(limit)
 	l.caps[High].Store(limit + more)
 	l.caps[Low].Store(max(1, limit-more))

@@ -18,8 +18,7 @@ func TestTerminate(t *testing.T) {
 	const budget = 15 * time.Second
 	streams, rate := scaled(200, 40), scaled(500, 200)
 	w := newWorld(t)
-	// How busy this machine is with other things is not what this is about.
-	p := w.replica("DRAIN_DELAY=1s", fmt.Sprint("SHUTDOWN_TIMEOUT=", budget), "LOAD_SHEDDING=off")
+	p := w.replica("DRAIN_DELAY=1s", fmt.Sprint("SHUTDOWN_TIMEOUT=", budget))
 
 	var tapped taps
 	c := newCrowd(t)

@@ -105,7 +105,7 @@ func TestGRPCurlWithoutReflection(t *testing.T) {
 func TestGHZ(t *testing.T) {
 	program(t, "ghz")
 	w := newWorld(t)
-	p, calls := w.replica("GRPC_REFLECTION=true", "LOAD_SHEDDING=off"), scaled(10_000, 1000)
+	p, calls := w.replica("GRPC_REFLECTION=true"), scaled(10_000, 1000)
 	metadata := fmt.Sprintf(`{"authorization":%q}`, w.token("alice", "api:read", "api:write"))
 	for method, data := range map[string]string{"Create": orderText, "List": `{"limit":2}`} {
 		out := expect(t, "ghz", "--insecure", "--call", "orders.Orders."+method, "-m", metadata, "-d", data,
@@ -145,7 +145,7 @@ var (
 func TestWrk(t *testing.T) {
 	program(t, "wrk")
 	w := newWorld(t)
-	p := w.replica("LOAD_SHEDDING=off")
+	p := w.replica()
 	// Not for longer: the limit of an address is meant for what comes from one.
 	out := expect(t, "wrk", "-t", "1", "-c", "10", "-d", fmt.Sprint(scaled(2, 1), "s"), "--latency",
 		"-H", "Authorization: "+w.token("alice", "api:read"), "http://"+p.http+"/orders?limit=2")

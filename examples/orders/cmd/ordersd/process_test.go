@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -69,8 +70,7 @@ func spawnFor(t *testing.T, w *world, scheme string, client *http.Client) *proce
 	}
 	addr := freeAddr(t)
 	p := &process{running: &running{world: w, t: t, addr: addr, log: &logBuffer{}}, cmd: exec.Command(path), stderr: &logBuffer{}}
-	// A machine that is busy with something else is not what these tests are about.
-	p.cmd.Env = append(append([]string{"LOAD_SHEDDING=off"}, w.environ...), "HTTP_ADDR="+addr)
+	p.cmd.Env = append(slices.Clone(w.environ), "HTTP_ADDR="+addr)
 	p.cmd.Stdout, p.cmd.Stderr = p.log, p.stderr
 	begun := time.Now()
 	if err := p.cmd.Start(); err != nil {
