@@ -3,7 +3,7 @@
 # make test             all tests; those that need more than Go say loudly when they are skipped
 # make bench            every layer side by side, in two minutes
 # make prove            attack the reference service from its contract
-# make mutate           take one defence away after the other: its attack has to succeed
+# make mutate           take one defence away after the other: its attack has to succeed, and the prover to find it
 # make fuzz             every fuzz target for FUZZTIME, one after another (FUZZ=./auth/... for some)
 # make bench-transport  the request path beside bare Goa, compared by benchstat
 
@@ -11,8 +11,8 @@ GO      ?= go
 MODULES := . examples/orders examples/page bench browsertests
 LINT    := $(GO) tool -modfile=$(CURDIR)/tools.mod golangci-lint
 
-# Tests that measure memory skip themselves under the race detector: again without.
-MEASURED := ./auth/basic ./auth/lockout ./limit ./transport
+# Tests that measure memory, and long simulations, skip themselves under the race detector: again without.
+MEASURED := ./auth/basic ./auth/lockout ./limit ./limit/adaptive ./transport
 
 # Foreign clients, each of one version; they stay out of every go.mod.
 TOOLS := $(CURDIR)/.tools
@@ -27,7 +27,9 @@ generate:
 	$(GO) run ./cmd/aguada gen ./examples/orders
 	$(GO) run ./cmd/aguada gen ./bench
 	cd examples/page && $(GO) tool goa gen github.com/aguada-dev/aguada/examples/page/design >/dev/null
-	$(GO) test ./config -run Document -update
+	$(GO) test ./config ./prove -run Document -update
+	$(GO) -C examples/orders test ./proved -run Document -update
+	$(GO) -C examples/page test ./proved -run Document -update
 
 tools:
 	@for p in $(FOREIGN); do echo $$p && GOBIN=$(TOOLS) GOFLAGS= $(GO) install $$p || exit 1; done
@@ -54,6 +56,7 @@ prove:
 mutate:
 	$(GO) -C examples/orders test -count 1 -run TestMutationsApply ./security
 	AGUADA_MUTATE=1 $(GO) -C examples/orders test -count 1 -run 'TestMutations$$' -v -timeout 60m ./security
+	AGUADA_MUTATE=1 $(GO) -C examples/orders test -count 1 -run 'TestMutants$$' -v -timeout 120m ./proved
 
 FUZZTIME ?= 60s
 FUZZ     ?= ./...

@@ -95,8 +95,10 @@ type proof struct {
 	lab    *lab.Lab
 	report *finding.Report
 	all    int
-	done   int
-	mu     sync.Mutex // of the report's findings
+
+	mu    sync.Mutex // of what follows, and of the report's findings
+	done  int
+	again []doubt
 }
 
 // plan returns what is to be run, and notes what is left out.
@@ -209,94 +211,4 @@ func match(pattern, name string) bool {
 		return strings.HasPrefix(name, start)
 	}
 	return pattern == name
-}
-
-// run runs first what can run side by side, then the rest one by one.
-func (p *proof) run(ctx context.Context, tasks []task) {
-	var together, alone []task
-	for _, t := range tasks {
-		if t.probe.Alone {
-			alone = append(alone, t)
-		} else {
-			together = append(together, t)
-		}
-	}
-	work := make(chan task)
-	var workers sync.WaitGroup
-	for range p.cfg.Parallel {
-		workers.Go(func() {
-			for t := range work {
-				p.try(ctx, t)
-			}
-		})
-	}
-	for _, t := range together {
-		work <- t
-	}
-	close(work)
-	workers.Wait()
-	for _, t := range alone {
-		p.try(ctx, t)
-	}
-}
-
-// try runs one probe and notes what it found.
-func (p *proof) try(ctx context.Context, t task) {
-	if ctx.Err() != nil {
-		return
-	}
-	f := finding.Finding{Code: t.probe.Code}
-	if t.method != nil {
-		f.Method = t.method.ID()
-	}
-	began := time.Now()
-	watched, notes := lab.Watch(ctx)
-	f.Outcome = p.outcome(watched, t)
-	f.Took = time.Since(began)
-	if ctx.Err() != nil && f.Verdict != finding.Pass {
-		return // interrupted, not found
-	}
-	f.Detail = p.lab.Mask(f.Detail)
-	for i := range f.Evidence {
-		f.Evidence[i].Text = p.lab.Mask(f.Evidence[i].Text)
-	}
-	if notes.Limited() && f.Verdict != finding.Pass {
-		f.Outcome = probe.Skip("some answer was 429, and all callers have one address: other probes may be the cause (%s)", f.Detail)
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.done++
-	if why := notes.Spoiled(); why != "" {
-		p.leave(t, why)
-		return
-	}
-	p.report.Findings = append(p.report.Findings, f)
-	if p.cfg.Progress != nil {
-		p.cfg.Progress(p.done, p.all, f)
-	}
-}
-
-func (p *proof) outcome(ctx context.Context, t task) (o finding.Outcome) {
-	if err := p.lab.Alive(); err != nil {
-		return finding.Outcome{Verdict: finding.Broken, Detail: err.Error()}
-	}
-	limit := t.probe.Limit
-	if limit == 0 {
-		limit = probe.DefaultLimit
-	}
-	ctx, cancel := context.WithTimeout(ctx, limit)
-	defer cancel()
-	defer func() {
-		if v := recover(); v != nil {
-			o = finding.Outcome{Verdict: finding.Broken, Detail: fmt.Sprintf("the probe itself failed: %v", v)}
-		}
-	}()
-	o = t.probe.Run(ctx, &probe.Try{Lab: p.lab, Method: t.method, Client: p.lab.NewClient(p.lab.Main)})
-	if ctx.Err() != nil && o.Verdict == finding.Skip {
-		o = finding.Outcome{Verdict: finding.Broken, Detail: fmt.Sprintf("the probe was not done after %s: %s", limit, o.Detail)}
-	}
-	if err := p.lab.Alive(); err != nil && o.Verdict != finding.Fail {
-		o = finding.Outcome{Verdict: finding.Broken, Detail: err.Error()}
-	}
-	return o
 }

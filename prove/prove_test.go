@@ -209,6 +209,70 @@ func TestBrokenProbes(t *testing.T) {
 	}
 }
 
+// What fails slowly beside others is asked again among few. A failure that comes
+// at once, and one that stays, is one.
+func TestDoubt(t *testing.T) {
+	t.Parallel()
+	var once, always, quick atomic.Int64
+	slowly := func(ctx context.Context) {
+		timer := time.NewTimer(2100 * time.Millisecond)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+		}
+	}
+	r, err := prove.Run(t.Context(), prove.Config{Lab: tillLab(t, nil), Probes: []probe.Probe{
+		ask("once", func(ctx context.Context, _ *probe.Try) finding.Outcome {
+			if once.Add(1) > 1 {
+				return probe.Pass("well")
+			}
+			slowly(ctx)
+			return probe.Fail(nil, "too slow")
+		}),
+		ask("always", func(ctx context.Context, _ *probe.Try) finding.Outcome {
+			always.Add(1)
+			slowly(ctx)
+			return probe.Fail(nil, "too slow")
+		}),
+		ask("quick", func(context.Context, *probe.Try) finding.Outcome {
+			quick.Add(1)
+			return probe.Fail(nil, "wrong")
+		}),
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := verdicts(r), []string{"always fail", "once pass", "quick fail"}; !slices.Equal(got, want) {
+		t.Errorf("found %q, want %q", got, want)
+	}
+	if d := r.Findings[1].Detail; !strings.Contains(d, "well") || !strings.Contains(d, "too slow") {
+		t.Errorf("the doubt is told as %q", d)
+	}
+	if once.Load() != 2 || always.Load() != 2 || quick.Load() != 1 {
+		t.Errorf("asked %d, %d and %d times", once.Load(), always.Load(), quick.Load())
+	}
+}
+
+// A probe that does not return does not hold up the others.
+func TestHungProbe(t *testing.T) {
+	t.Parallel()
+	release := make(chan struct{})
+	defer close(release)
+	hung := ask("hangs", func(context.Context, *probe.Try) finding.Outcome {
+		<-release
+		return probe.Pass("late")
+	})
+	hung.Limit, hung.Alone = 10*time.Millisecond, true
+	r, err := prove.Run(t.Context(), prove.Config{Lab: tillLab(t, nil), Probes: []probe.Probe{hung, ask("works", passes)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := verdicts(r), []string{"hangs broken", "works pass"}; !slices.Equal(got, want) {
+		t.Errorf("found %q, want %q", got, want)
+	}
+}
+
 // A service that dies under a probe fails the proof, and its last words are told.
 func TestServiceDies(t *testing.T) {
 	t.Parallel()

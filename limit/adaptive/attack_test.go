@@ -56,6 +56,9 @@ func TestHeldPlaces(t *testing.T) {
 
 // One caller in ten asks for what takes very long, now and then or always.
 func TestSlowCallersPoison(t *testing.T) {
+	if raced {
+		t.Skip("the simulation runs without the race detector, which takes minutes for it")
+	}
 	for _, rate := range []float64{100, 1000, 3000} {
 		for _, on := range []time.Duration{0, 20 * second} {
 			t.Run(fmt.Sprint(rate, on), func(t *testing.T) {

@@ -42,6 +42,9 @@ func bounds() []bound {
 // A service that is offered more than it can do does what it can, and what it
 // accepts it answers in time. One that can do it refuses nothing.
 func TestOverload(t *testing.T) {
+	if raced {
+		t.Skip("the simulation runs without the race detector, which takes minutes for it")
+	}
 	for _, b := range bounds() {
 		for _, load := range []float64{0.3, 1, 2, 3, 10} {
 			t.Run(fmt.Sprintf("%s, %vx", b.name, load), func(t *testing.T) {
@@ -75,6 +78,9 @@ func TestOverload(t *testing.T) {
 
 // A process that starts into an overload has never seen its methods unloaded.
 func TestStartIntoOverload(t *testing.T) {
+	if raced {
+		t.Skip("the simulation runs without the race detector, which takes minutes for it")
+	}
 	for _, b := range bounds() {
 		t.Run(b.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

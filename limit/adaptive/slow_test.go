@@ -14,6 +14,9 @@ import (
 // whatever comes, from the start on. Where durations are random, the first calls
 // that end are the short ones, and the others seem slow, once.
 func TestSlowIsNoOverload(t *testing.T) {
+	if raced {
+		t.Skip("the simulation runs without the race detector, which takes minutes for it")
+	}
 	for _, each := range []time.Duration{200 * ms, second, 2 * second} {
 		for most, draw := range map[float64]func(*rand.Rand) float64{0: nil, 0.25: exponential} {
 			t.Run(fmt.Sprintf("2000 at a time after 5s, %v, %v", each, draw != nil), func(t *testing.T) {
@@ -110,6 +113,9 @@ func TestColdStart(t *testing.T) {
 
 // A dependency becomes five times slower, and bears any number of calls.
 func TestStep(t *testing.T) {
+	if raced {
+		t.Skip("the simulation runs without the race detector, which takes minutes for it")
+	}
 	for _, rate := range []float64{5, 20, 50, 200, 1000, 5000} {
 		for _, before := range []time.Duration{20 * ms, 200 * ms} {
 			t.Run(fmt.Sprint(rate, before), func(t *testing.T) {

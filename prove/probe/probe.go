@@ -25,7 +25,7 @@ import (
 )
 
 // DefaultLimit is how long one run of a probe may take that says nothing else.
-const DefaultLimit = 20 * time.Second
+const DefaultLimit = 30 * time.Second
 
 // Probe is one question and how it is answered.
 type Probe struct {

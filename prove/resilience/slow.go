@@ -142,7 +142,7 @@ var slowReader = probe.Probe{
 		"Answers that nobody takes are held in memory, with everything that made them, for ever.",
 		"Set WriteTimeout, or a write deadline for each answer.",
 		"CWE-400", "OWASP API4:2023"),
-	Limit: 40 * time.Second,
+	Limit: time.Minute,
 	Run: func(ctx context.Context, t *probe.Try) finding.Outcome {
 		m := cheap(t)
 		if m == nil {
@@ -162,7 +162,7 @@ var slowReader = probe.Probe{
 			return probe.Skip("%v", err)
 		}
 		defer func() { _ = conn.Close() }()
-		if _, ok := target.Holds(conn); !ok {
+		if _, ok := target.Other(conn); !ok {
 			return probe.Skip("this system does not tell which connections a process has")
 		}
 		_ = conn.SetReadBuffer(4 << 10)
@@ -171,24 +171,34 @@ var slowReader = probe.Probe{
 		_ = r.Header.Write(&b)
 		b.WriteString("\r\n")
 		calls := fill(ctx, conn, []byte(b.String()))
-		// The client, whose buffers are full, does not hear that the process has given
-		// up: the kernel knows.
-		began := time.Now()
-		clock := time.NewTicker(100 * time.Millisecond)
-		defer clock.Stop()
-		for {
-			if held, _ := target.Holds(conn); !held {
-				return probe.Pass("after %d calls of which no answer was read, %s later, the connection was ended", calls, time.Since(began).Round(100*time.Millisecond))
-			}
-			if time.Since(began) > patience {
-				return probe.Fail(nil, "%d calls, none of whose answers was read; the connection still stands after %s", calls, patience)
-			}
-			select {
-			case <-clock.C:
-			case <-ctx.Done():
-			}
-		}
+		return abandoned(ctx, conn, calls, patience)
 	},
+}
+
+// abandoned waits until the process has closed a connection on which nobody reads.
+// The client, whose buffers are full, does not hear of that: the kernel knows. The
+// process is not late as long as it reads what has arrived.
+func abandoned(ctx context.Context, conn *net.TCPConn, calls int, patience time.Duration) finding.Outcome {
+	clock := time.NewTicker(100 * time.Millisecond)
+	defer clock.Stop()
+	began, unread := time.Now(), int64(-1)
+	for {
+		other, _ := target.Other(conn)
+		if !other.Open {
+			return probe.Pass("after %d calls of which no answer was read the connection was ended, %s after it had come to a stop", calls, time.Since(began).Round(100*time.Millisecond))
+		}
+		if other.Unread != unread {
+			began, unread = time.Now(), other.Unread
+		}
+		if time.Since(began) > patience {
+			return probe.Fail(nil, "%d calls, none of whose answers was read; the connection still stands %s after it came to a stop", calls, patience)
+		}
+		select {
+		case <-clock.C:
+		case <-ctx.Done():
+			return probe.Skip("%v", ctx.Err())
+		}
+	}
 }
 
 // fill sends one request after the other, and reads nothing, until the peer takes
@@ -251,7 +261,11 @@ var idleConnections = probe.Probe{
 			if time.Since(began) > patience {
 				return probe.Fail(nil, "%d connections that never said anything still stand after %s", now-before, patience)
 			}
-			<-clock.C
+			select {
+			case <-clock.C:
+			case <-ctx.Done():
+				return probe.Skip("%v", ctx.Err())
+			}
 		}
 	},
 }

@@ -31,18 +31,38 @@ func (in *Instance) Descriptors() (int, bool) {
 	return len(files), err == nil
 }
 
-// Holds reports whether the other end of a TCP connection on this machine, over
-// IPv4, is still open: not closed by the process that has it, whatever of it the
-// kernel still has to deliver. Without Linux's /proc/net/tcp nobody can tell.
-func Holds(c *net.TCPConn) (held, known bool) {
+// Held is what the kernel says of the other end of a TCP connection.
+type Held struct {
+	// Open says that the process which has it has not closed it, whatever of it
+	// the kernel still has to deliver.
+	Open bool
+	// Unread are the bytes that have arrived there and that the process has not
+	// read.
+	Unread int64
+}
+
+// Other looks at the other end of a TCP connection on this machine, over IPv4.
+// Without Linux's /proc/net/tcp nobody can tell.
+func Other(c *net.TCPConn) (h Held, known bool) {
 	own, ok := c.LocalAddr().(*net.TCPAddr)
 	other, ok2 := c.RemoteAddr().(*net.TCPAddr)
-	text, err := os.ReadFile("/proc/net/tcp")
-	if !ok || !ok2 || err != nil || own.IP.To4() == nil {
-		return false, false
+	if !ok || !ok2 || own.IP.To4() == nil {
+		return h, false
 	}
-	entry := fmt.Sprintf(" %s %s 01 ", kernelAddress(other), kernelAddress(own)) // 01 is ESTABLISHED
-	return bytes.Contains(text, []byte(entry)), true
+	entry := []byte(fmt.Sprintf(" %s %s 01 ", kernelAddress(other), kernelAddress(own))) // 01 is ESTABLISHED
+	for range 2 {                                                                        // a line may be missed while the table changes
+		text, err := os.ReadFile("/proc/net/tcp")
+		if err != nil {
+			return h, false
+		}
+		if _, rest, found := bytes.Cut(text, entry); found {
+			var unsent int64
+			_, err := fmt.Sscanf(string(rest[:min(len(rest), 17)]), "%x:%x", &unsent, &h.Unread)
+			h.Open = true
+			return h, err == nil
+		}
+	}
+	return h, true
 }
 
 // kernelAddress writes an address as /proc/net/tcp does: the IPv4 address as a

@@ -2,8 +2,11 @@ package target_test
 
 import (
 	"fmt"
+	"io"
+	"net"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/aguada-dev/aguada/prove/target"
 )
@@ -77,4 +80,52 @@ func TestLog(t *testing.T) {
 	if in.Log.Since(0)[0].Fields()["a"] != 1.0 {
 		t.Errorf("fields %v", in.Log.Since(0)[0].Fields())
 	}
+}
+
+// What the kernel tells of the other end of a connection: that it is open, what
+// its process has not read, and that it was closed although it cannot say so.
+func TestOther(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	dialled, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = dialled.Close() }()
+	conn := dialled.(*net.TCPConn)
+	accepted, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := conn.Write([]byte("five!")); err != nil {
+		t.Fatal(err)
+	}
+	wait := func(want target.Held) {
+		t.Helper()
+		deadline := time.Now().Add(5 * time.Second)
+		for {
+			got, known := target.Other(conn)
+			if !known {
+				t.Skip("SKIPPED: this system does not tell which connections there are")
+			}
+			if got == want {
+				return
+			}
+			if time.Now().After(deadline) {
+				t.Fatalf("the other end is %+v, want %+v", got, want)
+			}
+		}
+	}
+	wait(target.Held{Open: true, Unread: 5})
+	if _, err := io.ReadFull(accepted, make([]byte, 3)); err != nil {
+		t.Fatal(err)
+	}
+	wait(target.Held{Open: true, Unread: 2})
+	if err := accepted.Close(); err != nil {
+		t.Fatal(err)
+	}
+	wait(target.Held{})
 }
