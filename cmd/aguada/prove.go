@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
 
 	"github.com/spf13/cobra"
@@ -40,6 +41,12 @@ documents are: gen/production/contract.json, gen/http/openapi3.json. A service
 that does not use Aguada is proved by its OpenAPI document, and says in
 DIR/prove.yaml how it is started and whom it knows.
 
+What the service reaches over TCP by a URL in its environment, a database or Redis, is
+cut off, held up and given back: where --env or prove.yaml has the URL, and where
+--dependency does. Only processes from which it is taken away see the latter; name an
+empty database. --dependency NAME alone takes the URL from the environment, where a
+password is not seen.
+
 Nothing of the environment reaches the service: give variables with --env. All that
 is started, ports and files are gone when the command ends, also after Ctrl-C.
 
@@ -51,6 +58,7 @@ A baseline accepts findings that somebody has judged, each with a reason:
       date: 2026-11-23`,
 		Example: `  aguada prove ./examples/orders
   aguada prove --only security --html proof.html .
+  aguada prove --dependency DATABASE_URL=postgres://localhost/shop_proof ./examples/orders
   aguada prove --json . -- ./bin/ordersd --verbose
   aguada prove --url https://localhost:8443 --token-file token --ca-file ca.pem .`,
 		Args: func(cmd *cobra.Command, args []string) error {
@@ -83,6 +91,7 @@ type prover struct {
 	remote              remoteFlags
 	dir, main, baseline string
 	command, env, only  []string
+	dependencies        []string
 	seed                uint64
 	parallel            int
 	asJSON, verbose     bool
@@ -96,6 +105,7 @@ func (p *prover) flags(f *pflag.FlagSet) {
 	f.Uint64Var(&p.seed, "seed", 1, "number from which payloads are made; the same makes the same")
 	f.StringVar(&p.baseline, "baseline", "", "file of accepted findings (default DIR/prove-baseline.yaml, if there)")
 	f.StringArrayVar(&p.env, "env", nil, "NAME=VALUE for the service; may be repeated")
+	f.StringArrayVar(&p.dependencies, "dependency", nil, "NAME=URL, or NAME of an own variable: what the service reaches by this variable is taken away from it; may be repeated")
 	f.StringVar(&p.main, "main", "", "main package: a folder below DIR (default the only one below DIR/cmd)")
 	f.BoolVar(&p.asJSON, "json", false, "print the report as JSON")
 	f.StringVar(&p.html, "html", "", "write the report as one HTML page to this file")
@@ -132,7 +142,11 @@ func (p *prover) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	cfg := setup.Config{Dir: p.dir, File: file, Env: env, Seed: p.seed}
+	dependencies, err := dependencies(p.dependencies, os.LookupEnv)
+	if err != nil {
+		return err
+	}
+	cfg := setup.Config{Dir: p.dir, File: file, Env: env, Dependencies: dependencies, Seed: p.seed}
 	remove, err := p.aim(ctx, &cfg)
 	if err != nil {
 		return err

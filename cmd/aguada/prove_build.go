@@ -17,6 +17,7 @@ import (
 	"github.com/aguada-dev/aguada/cmd/aguada/internal/project"
 	"github.com/aguada-dev/aguada/prove"
 	"github.com/aguada-dev/aguada/prove/finding"
+	"github.com/aguada-dev/aguada/prove/proxy"
 	"github.com/aguada-dev/aguada/prove/report"
 	"github.com/aguada-dev/aguada/prove/setup"
 )
@@ -107,6 +108,28 @@ func variables(pairs []string) (map[string]string, error) {
 		env[name] = value
 	}
 	return env, nil
+}
+
+// dependencies reads NAME=URL pairs; of a name alone the value is that of the
+// environment.
+func dependencies(pairs []string, lookup func(string) (string, bool)) (map[string]string, error) {
+	all := map[string]string{}
+	for _, pair := range pairs {
+		name, value, given := strings.Cut(pair, "=")
+		if name == "" {
+			return nil, usageError{errors.New("--dependency: want NAME=URL, or NAME")}
+		}
+		if !given {
+			if value, given = lookup(name); !given {
+				return nil, usageError{fmt.Errorf("--dependency %s: the environment has no such variable: set it, or give NAME=URL", name)}
+			}
+		}
+		if _, err := proxy.Target(value); err != nil {
+			return nil, usageError{fmt.Errorf("--dependency %s: %w", name, err)}
+		}
+		all[name] = value
+	}
+	return all, nil
 }
 
 // write writes the report wherever it was asked for.

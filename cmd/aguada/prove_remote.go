@@ -68,6 +68,8 @@ func (p *prover) check() error {
 		return usageError{errors.New("with --url nothing is started: leave out the command after --")}
 	case len(p.env) > 0:
 		return usageError{errors.New("with --url nothing is started: leave out --env")}
+	case len(p.dependencies) > 0:
+		return usageError{errors.New("with --url nothing is started: leave out --dependency")}
 	case p.main != "":
 		return usageError{errors.New("with --url nothing is started: leave out --main")}
 	}

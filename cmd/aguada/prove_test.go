@@ -66,3 +66,23 @@ func TestRemoteCredentials(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// What is taken away is named with its URL, or by a variable of the prover's own
+// environment; no error repeats what may hold a password.
+func TestDependencies(t *testing.T) {
+	t.Parallel()
+	lookup := func(name string) (string, bool) {
+		v, ok := map[string]string{"DATABASE_URL": "postgres://shop:correct-horse@db/proof", "FILE": "correct-horse"}[name]
+		return v, ok
+	}
+	all, err := dependencies([]string{"DATABASE_URL", "CACHE=redis://127.0.0.1:1/0?x=y"}, lookup)
+	if err != nil || len(all) != 2 || all["DATABASE_URL"] != "postgres://shop:correct-horse@db/proof" || all["CACHE"] != "redis://127.0.0.1:1/0?x=y" {
+		t.Errorf("%v, %v", all, err)
+	}
+	for _, bad := range []string{"", "=redis://cache", "GONE", "FILE", "CACHE=", "CACHE=correct-horse", "CACHE=sqlite:correct-horse"} {
+		var usage usageError
+		if _, err := dependencies([]string{bad}, lookup); !errors.As(err, &usage) || strings.Contains(err.Error(), "correct-horse") {
+			t.Errorf("%q: %v", bad, err)
+		}
+	}
+}

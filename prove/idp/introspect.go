@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -65,14 +66,28 @@ func (p *Provider) Opaque(c Claims) (string, error) {
 
 // introspected returns the introspection answer for a good token.
 func (p *Provider) introspected(c Claims) map[string]any {
-	m := p.members(p.complete(c))
+	return p.active(p.members(p.complete(c)))
+}
+
+// active returns the answer for a token with the claims: scope is there as RFC
+// 7662 has it, wherever else tokens hold it.
+func (p *Provider) active(claims map[string]any) map[string]any {
+	m := maps.Clone(claims)
 	m["active"], m["token_type"] = true, "Bearer"
+	if words, ok := m[p.cfg.ScopeClaim].([]string); ok && p.cfg.ScopeList {
+		m["scope"] = strings.Join(words, " ")
+	} else if v, ok := m[p.cfg.ScopeClaim]; ok {
+		m["scope"] = v
+	}
 	return m
 }
 
+// errNotAsked is the error of tokens that only introspection could tell of.
+var errNotAsked = errors.New("make opaque token: the provider does not introspect")
+
 func (p *Provider) opaque(o *opaque) (string, error) {
 	if !p.cfg.Introspection {
-		return "", errors.New("make opaque token: the provider does not introspect")
+		return "", errNotAsked
 	}
 	token := random(32)
 	p.remember(token, o)

@@ -47,14 +47,41 @@ var opaqueForgeries = []Forgery{
 			m["cnf"] = map[string]any{"jkt": "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"}
 		}),
 	},
+	{
+		Name: "opaque-refresh", Description: "the token is active, and a refresh token", References: []string{"RFC 7662 §2.2", "RFC 6749 §1.5", owasp},
+		make: told(func(_ *Provider, m map[string]any) { m["token_type"], m["typ"] = "refresh_token", "Refresh" }),
+	},
+	{
+		Name: "opaque-two-words", Description: "the answer calls active what are two words, which no bearer token is", References: []string{"RFC 6750 §2.1", "CWE-20"},
+		make: func(p *Provider, d *draft) (string, error) { return p.tell(random(16)+" "+random(16), d) },
+	},
+	{
+		Name: "opaque-signed", Description: "the answer calls active what is signed by a key of nobody's", References: []string{"RFC 7515 §5.2", "RFC 9068 §4", "CWE-347"}, fits: keyed,
+		make: func(p *Provider, d *draft) (string, error) {
+			d.foreign(p)
+			token, err := d.token()
+			if err != nil {
+				return "", err
+			}
+			return p.tell(token, d)
+		},
+	},
+}
+
+// tell has the provider say of a token what it would of a good one.
+func (p *Provider) tell(token string, d *draft) (string, error) {
+	if !p.cfg.Introspection {
+		return "", errNotAsked
+	}
+	p.remember(token, &opaque{answer: p.active(d.claims), told: true})
+	return token, nil
 }
 
 // told makes a token about which the provider says what it would of a good one,
 // changed.
 func told(change func(p *Provider, m map[string]any)) forge {
 	return func(p *Provider, d *draft) (string, error) {
-		m := d.claims
-		m["active"], m["token_type"] = true, "Bearer"
+		m := p.active(d.claims)
 		change(p, m)
 		return p.opaque(&opaque{answer: m, told: true})
 	}

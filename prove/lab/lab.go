@@ -47,6 +47,10 @@ type Config struct {
 	// one; nil where the service takes no tokens.
 	NewIssuer func() (*idp.Provider, error)
 	Token     func(p *idp.Provider, subject string, scopes []string) (string, error)
+	// Introspection is the environment by which the service asks its issuer about
+	// tokens (RFC 7662); nil where it does not, or nobody knows how. It may hold
+	// ${introspection_url}, ${introspection_id} and ${introspection_secret}.
+	Introspection map[string]string
 	// Secrets are masked in evidence, and looked for in whatever the service
 	// prints.
 	Secrets *target.Secrets
@@ -56,12 +60,22 @@ type Config struct {
 	// cannot find by itself, by "service.method" and name; "*" stands for every
 	// method.
 	Parameters map[string]map[string]string
+	// Dependencies are what the service reaches by an address in its
+	// environment, and may be taken away from a process of a probe's own.
+	Dependencies []Dependency
 	// Remote is the service where it runs already. Recipe, Sink and NewIssuer
 	// are then of no use, and Issuer is nil unless it signs what the service
 	// trusts.
 	Remote *Remote
 	// Progress is told what the lab is doing; nil for nobody.
 	Progress func(string)
+}
+
+// Dependency is something that the service needs and reaches over TCP.
+type Dependency struct {
+	// Variable of the service's environment holds the address, and Address is
+	// its value: a URL with a host, or host:port.
+	Variable, Address string
 }
 
 // Lab is safe for concurrent use.
@@ -119,6 +133,15 @@ func (l *Lab) Start(ctx context.Context, env map[string]string) (*target.Instanc
 // own: what becomes of that one touches nobody else. Both are closed with the lab
 // if not before.
 func (l *Lab) Island(ctx context.Context) (*target.Instance, *idp.Provider, error) {
+	return l.island(ctx, nil)
+}
+
+// Asking starts an Island that asks its issuer about tokens.
+func (l *Lab) Asking(ctx context.Context) (*target.Instance, *idp.Provider, error) {
+	return l.island(ctx, l.Introspection)
+}
+
+func (l *Lab) island(ctx context.Context, env map[string]string) (*target.Instance, *idp.Provider, error) {
 	if err := l.uncontrolled(ctx); err != nil {
 		return nil, nil, err
 	}
@@ -133,7 +156,9 @@ func (l *Lab) Island(ctx context.Context) (*target.Instance, *idp.Provider, erro
 	r := l.Recipe
 	r.Values = maps.Clone(r.Values)
 	r.Values["issuer"], r.Values["keys_url"] = issuer.Issuer(), issuer.KeysURL()
-	in, err := target.Start(ctx, r, l.environment(nil))
+	r.Values["introspection_url"], r.Values["introspection_id"], r.Values["introspection_secret"] = issuer.IntrospectionURL(), issuer.ClientID(), issuer.ClientSecret()
+	l.Secrets.Add("the secret of who asks about tokens", issuer.ClientSecret())
+	in, err := target.Start(ctx, r, l.environment(env))
 	if err != nil {
 		return nil, nil, err
 	}

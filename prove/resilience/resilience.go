@@ -21,7 +21,8 @@ import (
 
 // Probes returns the probes of the family.
 func Probes() []probe.Probe {
-	return []probe.Probe{slowHeader, slowBody, slowReader, idleConnections, deadline, rateLimit, inFlight, replay, mismatch, together, foreignKey, deadSink}
+	own := []probe.Probe{slowHeader, slowBody, slowReader, idleConnections, deadline, rateLimit, inFlight, replay, mismatch, together, foreignKey, deadSink}
+	return append(own, dependencies()...)
 }
 
 func describe(code, question, why, fix string, references ...string) finding.Probe {

@@ -46,6 +46,9 @@ type File struct {
 	// any answer tells that, and of a service that uses Aguada /readyz. Patience is how long that may take, 20 s if 0.
 	Ready    string        `yaml:"ready"`
 	Patience time.Duration `yaml:"patience"`
+	// Alive is the path that answers 200 as long as the process need not be
+	// started anew; of a service that uses Aguada /livez if empty.
+	Alive string `yaml:"alive"`
 	// Credentials are how callers of the service are known.
 	Credentials Credentials `yaml:"credentials"`
 	// Scopes are those that methods ("service.method") require, as far as the
@@ -83,6 +86,12 @@ type Token struct {
 	// that they are a list in it rather than one text.
 	Scopes string `yaml:"scopes"`
 	List   bool   `yaml:"list"`
+	// Introspection are the variables by which the service is told where, and
+	// as whom, it asks about tokens that say nothing by themselves (RFC 7662):
+	// their values may hold ${introspection_url}, ${introspection_id} and
+	// ${introspection_secret}. Only some processes get them. It is not needed for
+	// a service that uses Aguada.
+	Introspection map[string]string `yaml:"introspection"`
 }
 
 // ReadFile reads prove.yaml; nil without error where there is none. Unknown

@@ -45,6 +45,10 @@ type Config struct {
 	File *File
 	// Env wins over every other source of the service's environment.
 	Env map[string]string
+	// Dependencies are addresses, by the variable that holds them, that only
+	// processes get from which they are taken away. What of Env and of the file
+	// is the URL of a database, of Redis or of a broker is a dependency, too.
+	Dependencies map[string]string
 	// Seed makes the same payloads again.
 	Seed uint64
 }
@@ -164,9 +168,22 @@ func New(cfg Config) (_ *Setup, err error) {
 		maps.Copy(env, f.Env)
 	}
 	maps.Copy(env, cfg.Env)
+	if s.Lab.Dependencies, err = dependencies(env, cfg.Dependencies, secrets); err != nil {
+		return nil, err
+	}
 	s.Lab.Service, s.Lab.Wallet, s.Lab.Sink, s.Lab.Issuer = service, w, s.sink, s.issuer
 	s.Lab.Secrets, s.Lab.Seed, s.Lab.Parameters = secrets, cfg.Seed, f.Parameters
-	s.Lab.Recipe = target.Recipe{Path: cfg.Path, Args: append(f.Args, cfg.Args...), Env: env, Values: values, Ready: f.Ready, Answers: f.Ready == "" && !service.Contracted, Patience: f.Patience}
+	s.Lab.Recipe = target.Recipe{
+		Path: cfg.Path, Args: append(f.Args, cfg.Args...), Env: env, Values: values,
+		Ready: f.Ready, Alive: f.Alive, Answers: f.Ready == "" && !service.Contracted, Patience: f.Patience,
+	}
+	if service.Contracted && f.Alive == "" {
+		s.Lab.Recipe.Alive = "/livez"
+	}
+	s.Lab.Introspection = f.Credentials.Token.Introspection
+	if service.Contracted && s.Lab.Introspection == nil && service.Uses(policy.OAuth2, policy.Bearer) {
+		s.Lab.Introspection = introspection
+	}
 	return s, nil
 }
 
@@ -176,7 +193,7 @@ func (s *Setup) startIssuer(service *model.Service, f *File, values map[string]s
 		return nil
 	}
 	t := f.Credentials.Token
-	cfg := idp.Config{Audience: t.Audience, Name: t.Issuer, ScopeClaim: t.Scopes, ScopeList: t.List}
+	cfg := idp.Config{Audience: t.Audience, Name: t.Issuer, ScopeClaim: t.Scopes, ScopeList: t.List, Introspection: true}
 	if cfg.Audience == "" {
 		cfg.Audience = service.Name
 	}
@@ -237,6 +254,13 @@ func aguada(s *model.Service, secrets *target.Secrets) map[string]string {
 		env["AUTH_ISSUER"], env["AUTH_JWKS_URL"], env["AUTH_AUDIENCE"] = "${issuer}", "${keys_url}", "${audience}"
 	}
 	return env
+}
+
+// introspection is by what a service that uses Aguada is told whom it asks about
+// tokens.
+var introspection = map[string]string{
+	"AUTH_INTROSPECTION_URL": "${introspection_url}", "AUTH_INTROSPECTION_CLIENT_ID": "${introspection_id}",
+	"AUTH_INTROSPECTION_CLIENT_SECRET": "${introspection_secret}",
 }
 
 // Close ends what surrounds the service and deletes its files.

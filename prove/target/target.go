@@ -43,6 +43,9 @@ type Recipe struct {
 	// Ready is the path that answers 200 once requests are served; "/readyz" if
 	// empty.
 	Ready string
+	// Alive is the path that answers 200 as long as the process need not be
+	// started anew; nobody knows of one if empty.
+	Alive string
 	// Answers says that any answer at all tells that requests are served.
 	Answers bool
 	// Patience is how long the service may take to become ready; 20 s if 0.

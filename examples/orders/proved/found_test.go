@@ -82,6 +82,7 @@ var found = map[string][]string{
 	"streams of HTTP end with their credential":                    {"sse.expiry"},
 	"keys are their principals'":                                   {"key.foreign"},
 	"keys are of one request":                                      {"key.mismatch"},
+	"without its store nothing runs":                               {"key.outage"},
 	"a malformed key is not none":                                  {"key.mismatch"},
 	"keys are bounded in size":                                     {"key.mismatch"},
 	"a key is no credential":                                       {"key.replay"},

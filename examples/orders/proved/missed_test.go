@@ -110,7 +110,6 @@ var missed = map[string]string{
 	"subjects are those of their issuer":                   "the prover's service has one issuer",
 	"credentials are no part of the request":               "no probe repeats a call with another token under the same key",
 	"optional members are part of the request":             "no probe changes an optional member alone under the same key",
-	"without its store nothing runs":                       "the store of answers is the service's database, which the prover does not take away",
 	"a key is there once":                                  "no probe sends two keys",
 	"an answer is of its transport":                        "no probe sends one key over two transports",
 	"a stored answer is of its record":                     "the prover does not open the service's database",

@@ -71,6 +71,9 @@ func TestMutants(t *testing.T) {
 		if !wanted.MatchString(m.Defence) && !wanted.MatchString(m.Case) {
 			continue
 		}
+		if needsOutage(m.Defence) {
+			continue // of TestOutageMutants
+		}
 		all.Go(func() {
 			turns <- struct{}{}
 			defer func() { <-turns }()

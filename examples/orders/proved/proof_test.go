@@ -27,7 +27,18 @@ const (
 var omitted = map[string]string{
 	"token.alg-asymmetric": "the service verifies tokens by published keys, not by a secret",
 	"ws.idle":              "no WebSocket of the design ends when it is idle",
+
+	// TestOutages asks them.
+	"dependency.alive":  nothingAway,
+	"dependency.answer": nothingAway,
+	"dependency.back":   nothingAway,
+	"dependency.ready":  nothingAway,
+	"dependency.told":   nothingAway,
+	"key.outage":        nothingAway,
 }
+
+// nothingAway is why no outage is tried: SQLite is a file.
+const nothingAway = "the service is given nothing over TCP that could be taken away"
 
 // build builds the service without symbols, which nobody looks at here.
 func build(ctx context.Context, dir, overlay string) (string, error) {

@@ -31,7 +31,7 @@ func TestCrowd(t *testing.T) {
 func openCrowd(t *testing.T, n, most int, environ ...string) {
 	const budget = 15 * time.Second
 	w := newWorld(t)
-	p := w.replica(append(environ, "SHUTDOWN_TIMEOUT=15s", "LOAD_SHEDDING=off")...)
+	p := w.replica(append(environ, "SHUTDOWN_TIMEOUT=15s")...)
 	tokens := w.tokens(20)
 	empty := p.resident()
 
