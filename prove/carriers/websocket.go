@@ -18,7 +18,7 @@ import (
 )
 
 func webSockets() []probe.Probe {
-	return []probe.Probe{wsNoCredential, wsAccepted, wsForged, wsOrigin, wsExpiry, wsTooLarge, wsGarbage, wsUTF8, wsRate, wsIdle, wsPing, wsFrames, wsDrain}
+	return []probe.Probe{wsNoCredential, wsAccepted, wsForged, wsOrigin, wsExpiry, wsTooLarge, wsGarbage, wsLeft, wsUTF8, wsRate, wsIdle, wsPing, wsFrames, wsDrain}
 }
 
 var wsNoCredential = probe.Probe{
@@ -197,7 +197,7 @@ var wsTooLarge = probe.Probe{
 		if t.Method.MaxBody == 0 {
 			size = 32 << 20 // nobody says what the limit is: it is less
 		}
-		text := `"` + strings.Repeat("a", size) + `"`
+		text := `{"prover":"` + strings.Repeat("a", size) + `"}`
 		_ = s.WriteMessage(websocket.TextMessage, []byte(text)) // what went wrong is in the code
 		n := s.end(answered)
 		if n == websocket.CloseAbnormalClosure && size > 64<<10 {

@@ -19,7 +19,7 @@ import (
 
 // Probes returns the probes of the family.
 func Probes() []probe.Probe {
-	return []probe.Probe{badConfig, portInUse, readyFirst, readiness, restarts, stop, interrupt, idle, inFlight, load, impatience, flush}
+	return []probe.Probe{badConfig, portInUse, healthy, readyFirst, readiness, restarts, stop, interrupt, idle, inFlight, load, impatience, flush}
 }
 
 func describe(code, question, why, fix string, references ...string) finding.Probe {

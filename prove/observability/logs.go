@@ -16,7 +16,7 @@ import (
 	"github.com/aguada-dev/aguada/prove/target"
 )
 
-func logs() []probe.Probe { return []probe.Probe{oneLine, valid} }
+func logs() []probe.Probe { return []probe.Probe{oneLine, valid, address, deserted, statuses} }
 
 var oneLine = probe.Probe{
 	Probe: describe("log.line", "Does each call leave one line of the log with its trace id and status?",
@@ -41,8 +41,14 @@ var oneLine = probe.Probe{
 		}
 		// Spans come behind the line: what has been written by then is all.
 		span(ctx, t, a.Trace)
-		lines := map[string]string{}
+		lines, whole := map[string]string{}, ""
 		for _, l := range t.Main.Log.Since(mark) {
+			if strings.Contains(l.Text, a.Trace) && describes(l) {
+				if whole != "" {
+					return probe.Fail([]finding.Evidence{{Label: "log lines", Text: whole + "\n" + l.Text}}, "two lines describe one request by its verb and URL")
+				}
+				whole = l.Text
+			}
 			if !about(l) {
 				continue
 			}
@@ -54,6 +60,20 @@ var oneLine = probe.Probe{
 		}
 		return probe.Pass("one line")
 	},
+}
+
+// describes reports whether a line has the verb of a request and where it went.
+func describes(l target.Line) bool {
+	verb, where := false, false
+	for key, v := range flat("", l.Fields()) {
+		if _, ok := v.(string); !ok || !strings.Contains(strings.ToLower(key), "http") && !strings.Contains(strings.ToLower(key), "url") {
+			continue
+		}
+		key = strings.ToLower(key)
+		verb = verb || strings.Contains(key, "method")
+		where = where || strings.Contains(key, "url") || strings.Contains(key, "route") || strings.Contains(key, "target") || strings.Contains(key, "path")
+	}
+	return verb && where
 }
 
 // said is the message of a line.

@@ -12,7 +12,7 @@ import (
 	"github.com/aguada-dev/aguada/prove/sink"
 )
 
-func metrics() []probe.Probe { return []probe.Probe{red, buckets, cardinality} }
+func metrics() []probe.Probe { return []probe.Probe{red, buckets, values, cardinality} }
 
 // durations returns the series of request durations: those that a route is told
 // of.
@@ -63,6 +63,7 @@ var buckets = probe.Probe{
 		"Give duration histograms in seconds the bounds of the semantic conventions (0.005 … 10), or use exponential ones.",
 		"OpenTelemetry HTTP metrics: http.server.request.duration"),
 	Needs: lab.Telemetry,
+	Alone: true, // after what makes the service measure something of its own
 	Run: func(ctx context.Context, t *probe.Try) finding.Outcome {
 		waiting, cancel := context.WithTimeout(ctx, lab.Soon)
 		defer cancel()
@@ -82,6 +83,9 @@ var buckets = probe.Probe{
 			if p.Instrument == sink.Histogram && bucket(p.Bounds, 0.003*unit) == bucket(p.Bounds, 2*unit) {
 				return probe.Fail(nil, "%s (%s) has the bounds %v", p.Name, p.Unit, p.Bounds)
 			}
+		}
+		if p := crude(t); p != nil {
+			return probe.Fail(nil, "%s is in seconds (%d values, %.4g s in all) and has the bounds %v, which are for milliseconds", p.Name, p.Count, p.Total, p.Bounds)
 		}
 		return probe.Pass("%d series", len(durations(t, "")))
 	},

@@ -19,7 +19,7 @@ import (
 // Probes returns the probes of the family.
 func Probes() []probe.Probe {
 	return slices.Concat(
-		[]probe.Probe{continued, route, clientError, malformed, resource},
+		[]probe.Probe{continued, route, clientError, malformed, resource, unharmed, exceptions},
 		logs(), metrics(), leaks(),
 	)
 }

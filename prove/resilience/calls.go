@@ -7,7 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -125,7 +127,7 @@ var replay = probe.Probe{
 }
 
 var mismatch = probe.Probe{
-	Probe: describe("key.mismatch", "Is another body under a used key refused, and a key of no form?",
+	Probe: describe("key.mismatch", "Is another body under a used key refused, and a key of no form, and two keys?",
 		"A client that uses a key twice by mistake would take the answer to one order for that to another.",
 		"Compare a fingerprint of the request with that of the first one, and answer 422; answer 400 to keys that are none.",
 		"draft-ietf-httpapi-idempotency-key-header-07 §2.7"),
@@ -145,6 +147,17 @@ var mismatch = probe.Probe{
 		if a := t.Client.Do(ctx, other); a.Status != http.StatusUnprocessableEntity {
 			return probe.Fail(t.Client.Show(other, a), "another body under the same key is answered %s, not 422", a)
 		}
+		if optional := lacking(t, r.Body); optional != nil {
+			other.Body = optional
+			if a := t.Client.Do(ctx, other); a.Status != http.StatusUnprocessableEntity {
+				return probe.Fail(t.Client.Show(other, a), "a body without one of its optional members under the same key is answered %s, not 422", a)
+			}
+		}
+		two := r.Clone()
+		two.Header.Add(t.Method.Idempotency.Header, "prover-"+lab.NewTrace())
+		if a := t.Client.Do(ctx, two); a.Status < 400 || a.Status >= 500 {
+			return probe.Fail(t.Client.Show(two, a), "two keys are answered %s", a)
+		}
 		long := r.With(t.Method.Idempotency.Header, string(bytes.Repeat([]byte("k"), 5000)))
 		if a := t.Client.Do(ctx, long); a.Status < 400 || a.Status >= 500 {
 			return probe.Fail(t.Client.Show(long, a), "a key of 5,000 characters is answered %s", a)
@@ -161,6 +174,27 @@ func different(t *probe.Try, body []byte) []byte {
 			t.Conceal(t.Method, text)
 			return text
 		}
+	}
+	return nil
+}
+
+// lacking returns the body without one of its optional members, nil where it has
+// none.
+func lacking(t *probe.Try, body []byte) []byte {
+	var members map[string]json.RawMessage
+	if json.Unmarshal(body, &members) != nil {
+		return nil
+	}
+	for _, name := range slices.Sorted(maps.Keys(members)) {
+		if slices.Contains(t.Method.Body.Resolved().Required, name) {
+			continue
+		}
+		delete(members, name)
+		text, err := json.Marshal(members)
+		if err != nil {
+			return nil
+		}
+		return text
 	}
 	return nil
 }

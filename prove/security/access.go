@@ -23,7 +23,7 @@ import (
 func Probes() []probe.Probe {
 	return slices.Concat(
 		[]probe.Probe{accepted, noCredential, challenge, wrongScheme, garbage, twice, beforeBody},
-		scopes(), tokens(), secrets(), surface(), keySets(), guessing(), transport(),
+		scopes(), tokens(), opaqueTokens(), secrets(), surface(), keySets(), guessing(), transport(),
 	)
 }
 

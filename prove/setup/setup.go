@@ -180,10 +180,7 @@ func New(cfg Config) (_ *Setup, err error) {
 	if service.Contracted && f.Alive == "" {
 		s.Lab.Recipe.Alive = "/livez"
 	}
-	s.Lab.Introspection = f.Credentials.Token.Introspection
-	if service.Contracted && s.Lab.Introspection == nil && service.Uses(policy.OAuth2, policy.Bearer) {
-		s.Lab.Introspection = introspection
-	}
+	s.Lab.Introspection = asking(service, f)
 	return s, nil
 }
 
@@ -256,11 +253,19 @@ func aguada(s *model.Service, secrets *target.Secrets) map[string]string {
 	return env
 }
 
-// introspection is by what a service that uses Aguada is told whom it asks about
-// tokens.
-var introspection = map[string]string{
-	"AUTH_INTROSPECTION_URL": "${introspection_url}", "AUTH_INTROSPECTION_CLIENT_ID": "${introspection_id}",
-	"AUTH_INTROSPECTION_CLIENT_SECRET": "${introspection_secret}",
+// asking is the environment by which the service asks about tokens; nil where
+// nobody knows how, or no scheme has tokens to be asked about.
+func asking(service *model.Service, f *File) map[string]string {
+	if own := f.Credentials.Token.Introspection; own != nil {
+		return own
+	}
+	if !service.Contracted || !service.Uses(policy.OAuth2, policy.Bearer) {
+		return nil
+	}
+	return map[string]string{ //nolint:gosec // places of values, not values
+		"AUTH_INTROSPECTION_URL": "${introspection_url}", "AUTH_INTROSPECTION_CLIENT_ID": "${introspection_id}",
+		"AUTH_INTROSPECTION_CLIENT_SECRET": "${introspection_secret}",
+	}
 }
 
 // Close ends what surrounds the service and deletes its files.
