@@ -41,6 +41,7 @@ lint:
 test:
 	@for m in $(MODULES); do (cd $$m && $(GO) test -race -timeout 15m ./...) || exit 1; done
 	$(GO) test $(MEASURED)
+	$(GO) -C examples/orders test -count 1 ./proved
 
 bench:
 	$(GO) -C bench run ./cmd/bench

@@ -17,7 +17,7 @@ type method = *model.Method
 
 // Probes returns the probes of gRPC, SSE and WebSocket.
 func Probes() []probe.Probe {
-	rpc := slices.Concat(rpcAccess(), rpcTokens(), rpcPayloads(), rpcSurface(), rpcTime(), rpcSeen(), rpcDrain())
+	rpc := slices.Concat(rpcAccess(), rpcTokens(), rpcPayloads(), rpcSurface(), rpcTime(), rpcGuards(), rpcSeen(), rpcDrain())
 	for i := range rpc {
 		rpc[i].Needs |= lab.GRPC
 	}

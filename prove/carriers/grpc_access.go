@@ -72,7 +72,8 @@ var rpcGarbage = probe.Probe{
 		"A parser that fails with INTERNAL, or that treats what it cannot read as nobody in particular, lets its caller choose the outcome.",
 		"Answer UNAUTHENTICATED whenever a credential cannot be read, and say no more than that.",
 		"gRPC status codes", "CWE-20"),
-	Each: guarded,
+	Each:  guarded,
+	Limit: time.Minute, // wrong passwords are waited for
 	Run: with(func(ctx context.Context, k *call) finding.Outcome {
 		var tries []func(*call) string
 		for _, text := range []string{"x", "....", "%00", "' OR '1'='1", strings.Repeat("A", 7000), "null", "eyJhbGciOiJub25lIn0.e30.", "Bearer", "Bearer  "} {
@@ -105,10 +106,22 @@ var rpcTwice = probe.Probe{
 		"Refuse calls whose metadata holds a key of a credential twice.",
 		"RFC 9110 §5.3", "CWE-345"),
 	Each: guarded,
-	Run: each(func(k *call) {
-		key := rpc.Uses(k.t.Method)[0].Name
-		k.md.Append(key, "Bearer x")
-	}, codes.Unauthenticated, codes.InvalidArgument),
+	Run: with(func(ctx context.Context, k *call) finding.Outcome {
+		signed := k.md.Copy()
+		for _, u := range rpc.Uses(k.t.Method) {
+			for _, key := range []string{u.Name, u.Password} {
+				if key == "" {
+					continue
+				}
+				k.md = signed.Copy()
+				k.md.Append(key, "Bearer x")
+				if o := k.refused(ctx, codes.Unauthenticated, codes.InvalidArgument); o.Verdict != finding.Pass {
+					return o
+				}
+			}
+		}
+		return probe.Pass("refused")
+	}),
 }
 
 var rpcBeforeMessage = probe.Probe{

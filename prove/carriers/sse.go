@@ -19,7 +19,7 @@ import (
 )
 
 func serverSent() []probe.Probe {
-	return []probe.Probe{sseNoCredential, sseOpens, sseLastID, sseExpiry, sseOutlasts, sseDrain}
+	return []probe.Probe{sseNoCredential, sseOpens, sseCached, sseLastID, sseExpiry, sseOutlasts, sseDrain}
 }
 
 const eventStream = "text/event-stream"

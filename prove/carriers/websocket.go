@@ -18,7 +18,7 @@ import (
 )
 
 func webSockets() []probe.Probe {
-	return []probe.Probe{wsNoCredential, wsAccepted, wsForged, wsOrigin, wsExpiry, wsTooLarge, wsGarbage, wsLeft, wsUTF8, wsRate, wsIdle, wsPing, wsFrames, wsDrain}
+	return []probe.Probe{wsNoCredential, wsAccepted, wsForged, wsOrigin, wsExpiry, wsTooLarge, wsGarbage, wsLeft, wsUTF8, wsRate, wsExtras, wsIdle, wsPing, wsFrames, wsDrain}
 }
 
 var wsNoCredential = probe.Probe{
@@ -198,14 +198,21 @@ var wsTooLarge = probe.Probe{
 			size = 32 << 20 // nobody says what the limit is: it is less
 		}
 		text := `{"prover":"` + strings.Repeat("a", size) + `"}`
-		_ = s.WriteMessage(websocket.TextMessage, []byte(text)) // what went wrong is in the code
+		err := s.WriteMessage(websocket.TextMessage, []byte(text))
 		n := s.end(answered)
 		if n == websocket.CloseAbnormalClosure && size > 64<<10 {
+			if err == nil && size > kernel {
+				return probe.Fail(nil, "a message of %d bytes is read to its end", size)
+			}
 			return probe.Pass("the connection was ended while the message was on its way")
 		}
 		return judged(n, fmt.Sprintf("after a message of %d bytes", size), websocket.CloseMessageTooBig)
 	}),
 }
+
+// kernel is more than the buffers of a connection hold: of a larger message that
+// was sent, the service has read most.
+const kernel = 24 << 20
 
 // unread is the outcome where there is nothing to be attacked.
 var unread = probe.Pass("the service reads nothing from this WebSocket")

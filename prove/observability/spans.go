@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/aguada-dev/aguada/prove/finding"
 	"github.com/aguada-dev/aguada/prove/lab"
@@ -17,6 +18,7 @@ var unharmed = probe.Probe{
 		"Replace invalid UTF-8 before a header becomes an attribute (strings.ToValidUTF8), or set no attributes from headers.",
 		"OpenTelemetry protocol: string values are UTF-8", "CWE-176"),
 	Needs: lab.Telemetry,
+	Limit: 90 * time.Second, // where the method takes a password, wrong ones of other probes are waited for
 	Run: func(ctx context.Context, t *probe.Try) finding.Outcome {
 		m := readable(t)
 		if m == nil {

@@ -21,7 +21,7 @@ import (
 
 // Probes returns the probes of the family.
 func Probes() []probe.Probe {
-	own := []probe.Probe{slowHeader, slowBody, slowReader, idleConnections, deadline, rateLimit, inFlight, replay, mismatch, together, foreignKey, deadSink}
+	own := []probe.Probe{slowHeader, slowBody, slowReader, idleConnections, deadline, rateLimit, inFlight, replay, mismatch, together, foreignKey, deadSink, panics}
 	return append(own, dependencies()...)
 }
 

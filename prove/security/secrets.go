@@ -14,7 +14,7 @@ import (
 )
 
 func secrets() []probe.Probe {
-	return []probe.Probe{wrongPassword, noPassword, spentKeys, almostKey, inQuery}
+	return []probe.Probe{wrongPassword, noPassword, passwordChanged, spentKeys, almostKey, inQuery}
 }
 
 // takes chooses the methods whose first alternative has a scheme of the kind.

@@ -10,6 +10,7 @@
 package wallet
 
 import (
+	"context"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/json"
@@ -122,6 +123,20 @@ func (w *Wallet) makeUsers(file string) error {
 	}
 	w.env["AUTH_USERS_FILE"] = file
 	return nil
+}
+
+// ChangePassword gives a user of a users file another password, and returns it.
+// The file takes the place of the old one in one step; the wallet's own
+// credentials stay what they are.
+func (w *Wallet) ChangePassword(ctx context.Context, file, name string) (string, error) {
+	password := rand.Text()
+	w.cfg.Secrets.Add("a new password", password)
+	hash, err := basic.HashPassword(password)
+	if err != nil {
+		return "", err
+	}
+	err = basic.EditFile(ctx, file, func(t *basic.FileText) error { return t.Set(name, hash) })
+	return password, err
 }
 
 func (w *Wallet) makeKeys(file string) error {

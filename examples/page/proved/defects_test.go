@@ -32,7 +32,7 @@ var found = map[string][]sign{
 	"two-credentials":          {{"auth.twice", "200 OK, not 401"}},
 	"no-headers":               {{"surface.headers", "X-Content-Type-Options"}},
 	"socket-left-open":         {{"ws.left-open", "nobody reads"}},
-	"socket-message-unbounded": {{"ws.too-large", "33554432 bytes"}},
+	"socket-message-unbounded": {{"ws.too-large", "a message of 33554432 bytes"}},
 	"stream-cut":               {{"sse.write-timeout", "at the first event after that"}},
 	"forwarded-for":            {{"log.address", "what the caller claims"}},
 	"cancel-is-500":            {{"log.deserted", "the status 500"}},
@@ -43,12 +43,12 @@ var found = map[string][]sign{
 	"spans-lost-by-header":     {{"trace.unharmed", "did not arrive"}},
 	"two-lines":                {{"log.line", "two lines describe"}},
 	"health-404":               {{"health.alive", "404"}},
+	"no-drain":                 {{"stop.readiness", "before readiness said so"}},
 }
 
 // missed has for each defect that no probe finds why.
 var missed = map[string]string{
 	"debug-switch-dead": "nothing promises that there is a switch; that it is public is found",
-	"no-drain":          "the prover does not know how this service is told to wait before it closes",
 	"log-level-ignored": "LOG_LEVEL is not in prove.yaml: the prover does not know of it",
 	"no-tls":            "the prover does not know how this service is given a certificate",
 }
