@@ -38,8 +38,11 @@ tools:
 lint:
 	@for m in $(MODULES); do (cd $$m && $(GO) vet ./... && $(LINT) run --config $(CURDIR)/.golangci.yml ./...) || exit 1; done
 
+# The last three modules mostly wait: side by side.
 test:
-	@for m in $(MODULES); do (cd $$m && $(GO) test -race -timeout 15m ./...) || exit 1; done
+	@for m in . examples/orders; do (cd $$m && $(GO) test -race -timeout 15m ./...) || exit 1; done
+	@all=; for m in examples/page bench browsertests; do (cd $$m && $(GO) test -race -timeout 15m ./...) & all="$$all $$!"; done; \
+		for p in $$all; do wait $$p || exit 1; done
 	$(GO) test $(MEASURED)
 	$(GO) -C examples/orders test -count 1 ./proved
 

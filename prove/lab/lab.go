@@ -63,6 +63,9 @@ type Config struct {
 	// Dependencies are what the service reaches by an address in its
 	// environment, and may be taken away from a process of a probe's own.
 	Dependencies []Dependency
+	// Debug is the path by which lines of level debug are switched on, "" where
+	// nobody has said that there is one.
+	Debug string
 	// Remote is the service where it runs already. Recipe, Sink and NewIssuer
 	// are then of no use, and Issuer is nil unless it signs what the service
 	// trusts.

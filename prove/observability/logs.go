@@ -16,7 +16,9 @@ import (
 	"github.com/aguada-dev/aguada/prove/target"
 )
 
-func logs() []probe.Probe { return []probe.Probe{oneLine, valid, address, deserted, statuses} }
+func logs() []probe.Probe {
+	return []probe.Probe{oneLine, valid, address, deserted, level, debugging, statuses}
+}
 
 var oneLine = probe.Probe{
 	Probe: describe("log.line", "Does each call leave one line of the log with its trace id and status?",

@@ -49,6 +49,9 @@ type File struct {
 	// Alive is the path that answers 200 as long as the process need not be
 	// started anew; of a service that uses Aguada /livez if empty.
 	Alive string `yaml:"alive"`
+	// Debug is the path of the public listener by which lines of level debug are
+	// switched on, if the service promises one.
+	Debug string `yaml:"debug"`
 	// Credentials are how callers of the service are known.
 	Credentials Credentials `yaml:"credentials"`
 	// Scopes are those that methods ("service.method") require, as far as the

@@ -172,7 +172,7 @@ func New(cfg Config) (_ *Setup, err error) {
 		return nil, err
 	}
 	s.Lab.Service, s.Lab.Wallet, s.Lab.Sink, s.Lab.Issuer = service, w, s.sink, s.issuer
-	s.Lab.Secrets, s.Lab.Seed, s.Lab.Parameters = secrets, cfg.Seed, f.Parameters
+	s.Lab.Secrets, s.Lab.Seed, s.Lab.Parameters, s.Lab.Debug = secrets, cfg.Seed, f.Parameters, f.Debug
 	s.Lab.Recipe = target.Recipe{
 		Path: cfg.Path, Args: append(f.Args, cfg.Args...), Env: env, Values: values,
 		Ready: f.Ready, Alive: f.Alive, Answers: f.Ready == "" && !service.Contracted, Patience: f.Patience,

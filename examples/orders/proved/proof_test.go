@@ -28,6 +28,8 @@ var omitted = map[string]string{
 	"token.alg-asymmetric": "the service verifies tokens by published keys, not by a secret",
 	"ws.idle":              "no WebSocket of the design ends when it is idle",
 
+	"log.debug": "debugging is a lease on the private port, no path of the public one",
+
 	// TestOutages asks them.
 	"dependency.alive":  nothingAway,
 	"dependency.answer": nothingAway,

@@ -44,11 +44,11 @@ var found = map[string][]sign{
 	"two-lines":                {{"log.line", "two lines describe"}},
 	"health-404":               {{"health.alive", "404"}},
 	"no-drain":                 {{"stop.readiness", "before readiness said so"}},
+	"debug-switch-dead":        {{"log.debug", "is of level debug"}},
+	"log-level-ignored":        {{"log.level", "there is a line of the level info"}},
 }
 
 // missed has for each defect that no probe finds why.
 var missed = map[string]string{
-	"debug-switch-dead": "nothing promises that there is a switch; that it is public is found",
-	"log-level-ignored": "LOG_LEVEL is not in prove.yaml: the prover does not know of it",
-	"no-tls":            "the prover does not know how this service is given a certificate",
+	"no-tls": "the prover does not know how this service is given a certificate",
 }
