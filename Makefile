@@ -60,7 +60,7 @@ prove:
 mutate:
 	$(GO) -C examples/orders test -count 1 -run TestMutationsApply ./security
 	AGUADA_MUTATE=1 $(GO) -C examples/orders test -count 1 -run 'TestMutations$$' -v -timeout 60m ./security
-	AGUADA_MUTATE=1 $(GO) -C examples/orders test -count 1 -run 'TestMutants$$' -v -timeout 120m ./proved
+	AGUADA_MUTATE=1 $(GO) -C examples/orders test -count 1 -run 'Mutants$$' -v -timeout 120m ./proved
 
 FUZZTIME ?= 60s
 FUZZ     ?= ./...

@@ -20,12 +20,7 @@ import (
 // errNotProved ends a proof that did not pass; the table has said why.
 var errNotProved = errors.New("not proved")
 
-func newProve(out *terminal.Output, stdout io.Writer) *cobra.Command {
-	p := &prover{out: out, stdout: stdout}
-	cmd := &cobra.Command{
-		Use:   "prove [DIR] [-- COMMAND ARGS…]",
-		Short: "Attack a service as its contract promises, and say what holds",
-		Long: `prove builds the service in DIR (the working folder by default), starts it on free
+const proveHelp = `prove builds the service in DIR (the working folder by default), starts it on free
 ports with credentials, an issuer and a receiver of telemetry of its own, and asks
 of every method what its contract promises: by calls that must be served and by
 attacks that must be beaten off. It prints a table, and exits with 0 only if all
@@ -55,7 +50,14 @@ A baseline accepts findings that somebody has judged, each with a reason:
   waivers:
     - code: tls.versions
       reason: the load balancer in front ends TLS
-      date: 2026-11-23`,
+      date: 2026-11-23`
+
+func newProve(out *terminal.Output, stdout io.Writer) *cobra.Command {
+	p := &prover{out: out, stdout: stdout}
+	cmd := &cobra.Command{
+		Use:   "prove [DIR] [-- COMMAND ARGS…]",
+		Short: "Attack a service as its contract promises, and say what holds",
+		Long:  proveHelp,
 		Example: `  aguada prove ./examples/orders
   aguada prove --only security --html proof.html .
   aguada prove --dependency DATABASE_URL=postgres://localhost/shop_proof ./examples/orders

@@ -64,24 +64,12 @@ func (k *call) refusal(ctx context.Context, md metadata.MD, message []byte, opti
 func patiently(ctx context.Context, call func() *rpc.Reply) *rpc.Reply {
 	r := call()
 	for range 5 {
-		if r.Open || r.Status.Code() != codes.Unavailable || !pause(ctx, 300*time.Millisecond) {
+		if r.Open || r.Status.Code() != codes.Unavailable || !lab.Pause(ctx, 300*time.Millisecond) {
 			break
 		}
 		r = call()
 	}
 	return r
-}
-
-// pause waits; false where ctx ends before.
-func pause(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }
 
 // fail shows the call.

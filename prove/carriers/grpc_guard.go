@@ -14,25 +14,12 @@ import (
 	"github.com/aguada-dev/aguada/policy"
 	"github.com/aguada-dev/aguada/prove/finding"
 	"github.com/aguada-dev/aguada/prove/lab"
+	"github.com/aguada-dev/aguada/prove/model"
 	"github.com/aguada-dev/aguada/prove/probe"
 	"github.com/aguada-dev/aguada/prove/rpc"
 )
 
 func rpcGuards() []probe.Probe { return []probe.Probe{rpcLimit, rpcKey} }
-
-// most is the largest burst that is used up.
-const most = 500
-
-// limited returns a limit of the method that one caller can reach.
-func limited(m method) *policy.RateLimit {
-	var found *policy.RateLimit
-	for i := range m.RateLimits {
-		if l := &m.RateLimits[i]; l.Burst <= most && (found == nil || l.Burst < found.Burst) {
-			found = l
-		}
-	}
-	return found
-}
 
 var rpcLimit = probe.Probe{
 	Probe: describe(finding.Resilience, "grpc.limit", "Is a caller over gRPC who is too fast told so, and when to come back?",
@@ -40,10 +27,10 @@ var rpcLimit = probe.Probe{
 		"Charge calls over gRPC to the same limits, and answer RESOURCE_EXHAUSTED with google.rpc.RetryInfo.",
 		"gRPC status codes", "google.rpc.RetryInfo", "CWE-770", "OWASP API4:2023"),
 	Needs: lab.Process,
-	Each:  func(m method) bool { return unary(m) && guarded(m) && !m.Changes() && limited(m) != nil },
+	Each:  func(m method) bool { return unary(m) && guarded(m) && !m.Changes() && m.Reachable() != nil },
 	Limit: 40 * time.Second,
 	Run: func(ctx context.Context, t *probe.Try) finding.Outcome {
-		limit := limited(t.Method)
+		limit := t.Method.Reachable()
 		p, err := own(ctx, t, nil)
 		if err != nil {
 			return probe.Skip("%v", err)
@@ -87,8 +74,7 @@ func hurry(ctx context.Context, c *rpc.Client, m method, md metadata.MD, message
 				} else {
 					served++
 				}
-				allowed := float64(l.Burst) + float64(l.Rate)*time.Since(began).Seconds()/time.Duration(l.Per).Seconds()
-				over := refusal != nil || float64(served) > 1.5*allowed+50
+				over := refusal != nil || model.Beyond(l, served, time.Since(began))
 				mu.Unlock()
 				if over {
 					return

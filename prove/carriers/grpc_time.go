@@ -37,7 +37,7 @@ func header(md metadata.MD) http.Header {
 func stalled(ctx context.Context, t *probe.Try, m method, timeout time.Duration) (codes.Code, time.Duration, error) {
 	for {
 		code, took, err := stall(ctx, t, m, timeout)
-		if err != nil || code != codes.Unavailable || !pause(ctx, 300*time.Millisecond) {
+		if err != nil || code != codes.Unavailable || !lab.Pause(ctx, 300*time.Millisecond) {
 			return code, took, err
 		}
 	}

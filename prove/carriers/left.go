@@ -154,7 +154,7 @@ func endsWithin(ctx context.Context, ended <-chan error, most time.Duration) (er
 // returns how many were served.
 func happen(ctx context.Context, t *probe.Try, c *lab.Client) (served int) {
 	for _, m := range t.Service.Methods {
-		if !probe.WithBody(m) || lab.Fill(m.Pattern, nil) != m.Pattern || t.Spares(m) != "" {
+		if !probe.WithBody(m) || !m.Fixed() || t.Spares(m) != "" {
 			continue
 		}
 		r, err := t.Valid(ctx, c, m)

@@ -2,7 +2,6 @@ package carriers
 
 import (
 	"context"
-	"strings"
 	"time"
 
 	"github.com/aguada-dev/aguada/prove/finding"
@@ -53,7 +52,7 @@ func (p *process) ends(ctx context.Context) *finding.Outcome {
 func simple(t *probe.Try, fits func(method) bool) method {
 	var found method
 	for _, m := range t.Service.Methods {
-		if !fits(m) || strings.Contains(m.Pattern, "{") {
+		if !fits(m) || !m.Fixed() {
 			continue
 		}
 		if m.HTTP() && !m.Changes() {

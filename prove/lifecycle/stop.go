@@ -27,19 +27,15 @@ const patience = 15 * time.Second
 // harmless returns a unary method that changes nothing; one without path
 // parameters first, since they name things of another process.
 func harmless(t *probe.Try) *model.Method {
-	var found *model.Method
+	if m := t.Readable(); m != nil {
+		return m
+	}
 	for _, m := range t.Service.Methods {
-		if !probe.Unary(m) || m.Changes() {
-			continue
-		}
-		if !strings.Contains(m.Pattern, "{") {
+		if probe.Unary(m) && !m.Changes() {
 			return m
 		}
-		if found == nil {
-			found = m
-		}
 	}
-	return found
+	return nil
 }
 
 // serving returns a process of its own and a request that it serves.
@@ -129,7 +125,7 @@ var idle = probe.Probe{
 // bodiless says why no call can be kept from its end.
 func bodiless(l *lab.Lab) string {
 	for _, m := range l.Service.Methods {
-		if probe.WithBody(m) && !strings.Contains(m.Pattern, "{") {
+		if probe.WithBody(m) && m.Fixed() {
 			return ""
 		}
 	}
@@ -147,7 +143,7 @@ type held struct {
 // hold begins a call of a method with a body; the error says that none can be.
 func hold(ctx context.Context, t *probe.Try, in *target.Instance) (*held, error) {
 	for _, m := range t.Service.Methods {
-		if !probe.WithBody(m) || strings.Contains(m.Pattern, "{") {
+		if !probe.WithBody(m) || !m.Fixed() {
 			continue
 		}
 		r, err := t.Valid(ctx, t.Client, m)

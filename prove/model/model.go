@@ -143,6 +143,9 @@ func (m *Method) TakesToken(u policy.Use) bool {
 	return slices.Contains([]policy.SchemeKind{policy.JWT, policy.OAuth2, policy.Bearer}, m.SchemeKind(u))
 }
 
+// Fixed reports whether the path names nothing that would have to be made first.
+func (m *Method) Fixed() bool { return !strings.Contains(m.Pattern, "{") }
+
 // Alternative returns the schemes of the method's first alternative; none where
 // it is open.
 func (m *Method) Alternative() []policy.Use {

@@ -35,7 +35,7 @@ func spoken(ctx context.Context, t *probe.Try, env map[string]string, before *la
 	if before != nil {
 		c.Do(ctx, *before)
 	}
-	if m := readable(t); m != nil {
+	if m := t.Readable(); m != nil {
 		r, err := t.Valid(ctx, c, m)
 		if err != nil {
 			return nil, err

@@ -3,8 +3,10 @@ package observability
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/aguada-dev/aguada/policy"
@@ -47,7 +49,7 @@ var address = probe.Probe{
 			if !strings.Contains(l.Text, a.Trace) {
 				continue
 			}
-			if name := claimed("", l.Fields()); name != "" {
+			if name := claimed(l.Fields()); name != "" {
 				return probe.Fail([]finding.Evidence{{Label: "log line", Text: l.Text}}, "%s is what the caller claims", name)
 			}
 		}
@@ -55,23 +57,19 @@ var address = probe.Probe{
 	},
 }
 
-// claimed returns the name of a member that gives the pretended address as the
-// caller's, "" if none does. A member that repeats a header says so in its name.
-func claimed(name string, v any) string {
-	switch x := v.(type) {
-	case string:
-		host := x
-		if h, _, err := net.SplitHostPort(x); err == nil {
-			host = h
+// claimed returns the name of the first member that gives the pretended address as
+// the caller's, "" if none does. A member that repeats a header says so in its
+// name.
+func claimed(fields map[string]any) string {
+	members := flat("", fields)
+	for _, name := range slices.Sorted(maps.Keys(members)) {
+		text, _ := members[name].(string)
+		if host, _, err := net.SplitHostPort(text); err == nil {
+			text = host
 		}
-		if host == pretended && !strings.Contains(strings.ToLower(name), "forwarded") && !strings.Contains(strings.ToLower(name), "header") {
+		header := strings.Contains(strings.ToLower(name), "forwarded") || strings.Contains(strings.ToLower(name), "header")
+		if text == pretended && !header {
 			return name
-		}
-	case map[string]any:
-		for key, inner := range x {
-			if found := claimed(strings.TrimPrefix(name+"."+key, "."), inner); found != "" {
-				return found
-			}
 		}
 	}
 	return ""
@@ -85,11 +83,7 @@ var statuses = probe.Probe{
 	Needs: lab.Log | lab.Telemetry,
 	Alone: true, // at the end, when most has been written
 	Run: func(ctx context.Context, t *probe.Try) finding.Outcome {
-		if m := readable(t); m != nil { // whose line comes behind those of others
-			if r, err := t.Valid(ctx, t.Client, m); err == nil {
-				span(ctx, t, t.Client.Do(ctx, r).Trace)
-			}
-		}
+		settle(ctx, t)
 		n := 0
 		for _, l := range t.Main.Log.Since(0) {
 			status, ok := statusOf(l)

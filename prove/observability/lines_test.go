@@ -32,7 +32,7 @@ func TestLines(t *testing.T) {
 		{`no JSON`, "", -1, false},
 	} {
 		l := line(c.text)
-		if got := claimed("", l.Fields()); got != c.claimed {
+		if got := claimed(l.Fields()); got != c.claimed {
 			t.Errorf("%s: the claimed address is in %q, not %q", c.text, got, c.claimed)
 		}
 		status, ok := statusOf(l)

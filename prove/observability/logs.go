@@ -127,11 +127,7 @@ var valid = probe.Probe{
 			}
 			t.NewClient(t.Main).Do(ctx, r)
 		}
-		if m := readable(t); m != nil { // whose line comes behind theirs
-			if r, err := t.Valid(ctx, t.Client, m); err == nil {
-				span(ctx, t, t.Client.Do(ctx, r).Trace)
-			}
-		}
+		settle(ctx, t)
 		n := 0
 		for _, line := range t.Main.Log.Since(0) {
 			if strings.TrimSpace(line.Text) == "" {

@@ -67,7 +67,7 @@ var buckets = probe.Probe{
 	Run: func(ctx context.Context, t *probe.Try) finding.Outcome {
 		waiting, cancel := context.WithTimeout(ctx, lab.Soon)
 		defer cancel()
-		if m := readable(t); m != nil {
+		if m := t.Readable(); m != nil {
 			if r, err := t.Valid(ctx, t.Client, m); err == nil {
 				t.Client.Do(ctx, r)
 			}
@@ -123,7 +123,7 @@ var cardinality = probe.Probe{
 				for i := n; i < odd && ctx.Err() == nil; i += 8 {
 					c.Do(ctx, lab.Request{Verb: "GET", Path: fmt.Sprintf("/prover/%d", i)}.With("Host", fmt.Sprintf("host-%d.example", i)))
 					c.Do(ctx, lab.Request{Verb: fmt.Sprintf("PROVE%d", i), Path: fmt.Sprintf("/%d", i)})
-					if m := readable(t); m != nil {
+					if m := t.Readable(); m != nil {
 						c.Do(ctx, lab.Request{Verb: m.Verb, Path: m.Pattern}.With("Host", fmt.Sprintf("other-%d.example", i)).With("User-Agent", fmt.Sprintf("prover/%d", i)))
 					}
 				}

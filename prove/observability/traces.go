@@ -5,6 +5,7 @@ package observability
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -40,6 +41,26 @@ func call(ctx context.Context, t *probe.Try) (lab.Request, *lab.Answer, error) {
 		return r, a, fmt.Errorf("the call is answered %s", a)
 	}
 	return r, a, nil
+}
+
+// reading returns a valid request with good credentials to a method that changes
+// nothing, and the method.
+func reading(ctx context.Context, t *probe.Try) (*model.Method, lab.Request, error) {
+	m := t.Readable()
+	if m == nil {
+		return nil, lab.Request{}, errors.New("the service has no method that changes nothing")
+	}
+	r, err := t.Valid(ctx, t.Client, m)
+	return m, t.Sign(r, m, lab.Good), err
+}
+
+// settle makes a call whose line and span come behind those of all before it.
+func settle(ctx context.Context, t *probe.Try) {
+	if m := t.Readable(); m != nil {
+		if r, err := t.Valid(ctx, t.Client, m); err == nil {
+			span(ctx, t, t.Client.Do(ctx, r).Trace)
+		}
+	}
 }
 
 // span waits for the server's span of a trace.
@@ -167,15 +188,10 @@ var malformed = probe.Probe{
 		"W3C Trace Context §3.2.2"),
 	Needs: lab.Telemetry,
 	Run: func(ctx context.Context, t *probe.Try) finding.Outcome {
-		m := readable(t)
-		if m == nil {
-			return probe.Skip("the service has no method that changes nothing")
-		}
-		r, err := t.Valid(ctx, t.Client, m)
+		m, r, err := reading(ctx, t)
 		if err != nil {
 			return probe.Skip("%v", err)
 		}
-		r = t.Sign(r, m, lab.Good)
 		trace := lab.NewTrace()
 		for _, header := range []string{
 			"00-" + strings.Repeat("0", 32) + "-" + trace[:16] + "-01", "00-" + trace + "-" + strings.Repeat("0", 16) + "-01",
@@ -200,16 +216,6 @@ var malformed = probe.Probe{
 	},
 }
 
-// readable returns a unary method that changes nothing.
-func readable(t *probe.Try) *model.Method {
-	for _, m := range t.Service.Methods {
-		if probe.Unary(m) && !m.Changes() && !strings.Contains(m.Pattern, "{") {
-			return m
-		}
-	}
-	return nil
-}
-
 var resource = probe.Probe{
 	Probe: describe("telemetry.service", "Does telemetry say which service and version it is of?",
 		"\"unknown_service\" is what every service is called that says nothing; they end up in one heap.",
@@ -217,7 +223,7 @@ var resource = probe.Probe{
 		"OpenTelemetry resource: service"),
 	Needs: lab.Telemetry,
 	Run: func(ctx context.Context, t *probe.Try) finding.Outcome {
-		m := readable(t)
+		m := t.Readable()
 		if m == nil {
 			return probe.Skip("the service has no method that changes nothing")
 		}

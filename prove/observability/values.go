@@ -23,7 +23,7 @@ var defaults = []float64{0, 5, 10, 25, 50, 75, 100, 250, 500, 750, 1000, 2500, 5
 func crude(t *probe.Try) *sink.Point {
 	for _, p := range t.Sink.Metrics(func(p *sink.Point) bool { return p.Instrument == sink.Histogram && p.Count > 0 }) {
 		seconds := p.Unit == "s" || p.Unit == "" && strings.HasSuffix(p.Name, "_seconds")
-		if seconds && fmt.Sprint(p.Bounds) == fmt.Sprint(defaults) {
+		if seconds && slices.Equal(p.Bounds, defaults) {
 			return p
 		}
 	}

@@ -60,6 +60,17 @@ type Try struct {
 	Client *lab.Client
 }
 
+// Readable returns a unary method with a fixed path that changes nothing; nil
+// where there is none.
+func (t *Try) Readable() *model.Method {
+	for _, m := range t.Service.Methods {
+		if Unary(m) && !m.Changes() && m.Fixed() {
+			return m
+		}
+	}
+	return nil
+}
+
 // Pass says that all is well.
 func Pass(format string, args ...any) finding.Outcome {
 	return finding.Outcome{Verdict: finding.Pass, Detail: fmt.Sprintf(format, args...)}

@@ -1,5 +1,5 @@
 // Package proxy stands between a service and something that it depends on, and
-// takes it away: as if it had died, as if it had hung, as if it were far.
+// takes it away: as if it had died, or as if it had hung.
 //
 //	p, err := proxy.Start("127.0.0.1:5432")
 //	defer p.Close()
@@ -37,7 +37,6 @@ type Proxy struct {
 	listener net.Listener // nil while it is cut
 	pairs    map[*pair]bool
 	held     chan struct{} // closed when bytes go on; nil while they do
-	lag      time.Duration
 	taken    int
 	closed   bool
 	wg       sync.WaitGroup
@@ -68,7 +67,7 @@ func Start(target string) (*Proxy, error) {
 // Addr returns where it listens, host:port, also while it is cut.
 func (p *Proxy) Addr() string { return p.address }
 
-// Forward passes bytes as they come: it ends what Cut, Hang and Lag began. What
+// Forward passes bytes as they come: it ends what Cut and Hang began. What
 // was held goes on its way. It fails if somebody else took the port, and after
 // Close.
 func (p *Proxy) Forward() error {
@@ -84,7 +83,6 @@ func (p *Proxy) Forward() error {
 		}
 		p.serve(l)
 	}
-	p.lag = 0
 	p.release()
 	return nil
 }
@@ -125,13 +123,6 @@ func (p *Proxy) release() {
 		close(p.held)
 		p.held = nil
 	}
-}
-
-// Lag has each piece that comes back from the target wait for so long.
-func (p *Proxy) Lag(d time.Duration) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.lag = d
 }
 
 // Taken returns how many connections were opened through it.
@@ -199,17 +190,17 @@ func (p *Proxy) pass(x *pair) {
 		return
 	}
 	var both sync.WaitGroup
-	both.Go(func() { p.pump(x, to, x.from, false) })
-	both.Go(func() { p.pump(x, x.from, to, true) })
+	both.Go(func() { p.pump(x, to, x.from) })
+	both.Go(func() { p.pump(x, x.from, to) })
 	both.Wait()
 }
 
 // pump passes bytes in one direction, and its end.
-func (p *Proxy) pump(x *pair, to, from net.Conn, back bool) {
+func (p *Proxy) pump(x *pair, to, from net.Conn) {
 	piece := make([]byte, 32<<10)
 	for {
 		n, err := from.Read(piece)
-		if !p.wait(x) || back && !p.delay(x) {
+		if !p.wait(x) {
 			return
 		}
 		if _, failed := to.Write(piece[:n]); failed != nil {
@@ -239,24 +230,6 @@ func (p *Proxy) wait(x *pair) bool {
 		case <-x.ctx.Done():
 			return false
 		}
-	}
-}
-
-// delay waits for the lag; false if the pair ended before.
-func (p *Proxy) delay(x *pair) bool {
-	p.mu.Lock()
-	lag := p.lag
-	p.mu.Unlock()
-	if lag == 0 {
-		return true
-	}
-	timer := time.NewTimer(lag)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-x.ctx.Done():
-		return false
 	}
 }
 

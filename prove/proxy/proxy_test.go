@@ -167,25 +167,6 @@ func TestHang(t *testing.T) {
 	}
 }
 
-func TestLag(t *testing.T) {
-	t.Parallel()
-	p := start(t, parrot(t))
-	l := dial(t, p)
-	const lag = 150 * time.Millisecond
-	p.Lag(lag)
-	began := time.Now()
-	l.say(t, "a")
-	l.expect(t, "a")
-	if took := time.Since(began); took < lag {
-		t.Errorf("heard after %s", took)
-	}
-	if err := p.Forward(); err != nil {
-		t.Fatal(err)
-	}
-	l.say(t, "b")
-	l.expect(t, "b")
-}
-
 // Nothing is left after Close, whatever the state, and nothing comes back.
 func TestClose(t *testing.T) {
 	t.Parallel()

@@ -26,13 +26,16 @@ import (
 // otherHolder is somebody else who may do the same.
 var otherHolder = wallet.Holder{Name: wallet.Names[1]}
 
+// most is how many calls are held at once.
+const most = 500
+
 var inFlight = probe.Probe{
 	Probe: describe("limit.in-flight", "Is a call beyond MaxInFlight turned away, and the next one served when there is room?",
 		"Without a bound every call of a slow method gets slower with the next one, until all of them fail.",
 		"Bound the calls of a method that run at once, and answer 503 with Retry-After beyond.",
 		"RFC 9110 §15.6.4", "OWASP API4:2023", "CWE-770"),
 	Each: func(m *model.Method) bool {
-		return probe.WithBody(m) && fixed(m) && m.MaxInFlight > 0 && m.MaxInFlight <= most
+		return probe.WithBody(m) && m.Fixed() && m.MaxInFlight > 0 && m.MaxInFlight <= most
 	},
 	Limit: 40 * time.Second,
 	Run: func(ctx context.Context, t *probe.Try) finding.Outcome {
@@ -60,7 +63,7 @@ var inFlight = probe.Probe{
 		c := t.NewClient(in)
 		waiting, cancel := context.WithTimeout(ctx, 5*time.Second)
 		defer cancel()
-		a, full := until(waiting, c, r, func(a *lab.Answer) bool { return a.Status == http.StatusServiceUnavailable })
+		a, full := c.Until(waiting, r, func(a *lab.Answer) bool { return a.Status == http.StatusServiceUnavailable })
 		if !full {
 			return probe.Fail(c.Show(r, a), "beside %d calls whose bodies are awaited, one more is answered %s", t.Method.MaxInFlight, a)
 		}
@@ -71,7 +74,7 @@ var inFlight = probe.Probe{
 		release()
 		again, cancel2 := context.WithTimeout(ctx, 10*time.Second)
 		defer cancel2()
-		if a, ok := until(again, c, r, func(a *lab.Answer) bool { return lab.Succeeds(t.Method, a) }); !ok {
+		if a, ok := c.Until(again, r, func(a *lab.Answer) bool { return lab.Succeeds(t.Method, a) }); !ok {
 			return probe.Fail(c.Show(r, a), "after the others have gone the answer is still %s", a)
 		}
 		return o
@@ -94,7 +97,7 @@ func hold(ctx context.Context, c *lab.Client, r lab.Request) {
 }
 
 // keyed chooses the methods that may be called again under a key.
-func keyed(m *model.Method) bool { return probe.WithBody(m) && fixed(m) && m.Idempotency != nil }
+func keyed(m *model.Method) bool { return probe.WithBody(m) && m.Fixed() && m.Idempotency != nil }
 
 // under returns a request under an idempotency key.
 func under(ctx context.Context, t *probe.Try, key string) (lab.Request, error) {
@@ -268,7 +271,7 @@ var deadSink = probe.Probe{
 		"OpenTelemetry specification: exporter timeouts", "CWE-400"),
 	Limit: 60 * time.Second,
 	Run: func(ctx context.Context, t *probe.Try) finding.Outcome {
-		m := cheap(t)
+		m := t.Readable()
 		if m == nil {
 			return probe.Skip("the service has no method that changes nothing")
 		}

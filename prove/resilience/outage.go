@@ -173,7 +173,7 @@ func (o *outage) unreadiness(ctx context.Context, t *probe.Try, began time.Time)
 	ctx, cancel := context.WithDeadline(ctx, began.Add(notice))
 	defer cancel()
 	r := readiness(t)
-	a, unready := until(ctx, o.client, r, func(a *lab.Answer) bool { return a.Status != http.StatusOK || a.Err != nil })
+	a, unready := o.client.Until(ctx, r, func(a *lab.Answer) bool { return a.Status != http.StatusOK || a.Err != nil })
 	if unready {
 		o.unready, o.unreadyAfter = a, time.Since(began)
 	}
@@ -216,7 +216,7 @@ func readiness(t *probe.Try) lab.Request {
 func (o *outage) healthy(ctx context.Context, t *probe.Try) ([]*model.Method, error) {
 	var methods []*model.Method
 	for _, m := range t.Service.Methods {
-		if probe.Unary(m) && fixed(m) && t.Spares(m) == "" {
+		if probe.Unary(m) && m.Fixed() && t.Spares(m) == "" {
 			methods = append(methods, m)
 		}
 	}

@@ -134,13 +134,13 @@ func (o *outage) under(ctx context.Context, m *model.Method, r lab.Request, span
 		c := &keyedCall{Request: r.With(m.Idempotency.Header, "prover-"+lab.NewTrace())}
 		calls[i] = c
 		all.Go(func() {
-			pause(ctx, rand.N(5*time.Millisecond+span)) //nolint:gosec // no secret
+			lab.Pause(ctx, rand.N(5*time.Millisecond+span)) //nolint:gosec // no secret
 			c.answers = append(c.answers, o.client.Do(ctx, c.Request))
 		})
 	}
-	pause(ctx, time.Millisecond)
+	lab.Pause(ctx, time.Millisecond)
 	o.proxy.Cut()
-	pause(ctx, span)
+	lab.Pause(ctx, span)
 	err := o.proxy.Forward()
 	all.Wait()
 	return calls, errors.Join(err, ctx.Err())
@@ -151,23 +151,13 @@ func (o *outage) repeat(ctx context.Context, m *model.Method, c *keyedCall) (*la
 	ctx, cancel := context.WithTimeout(ctx, recovery)
 	defer cancel()
 	for range 2 {
-		a, ok := until(ctx, o.client, c.Request, func(a *lab.Answer) bool { return lab.Succeeds(m, a) })
+		a, ok := o.client.Until(ctx, c.Request, func(a *lab.Answer) bool { return lab.Succeeds(m, a) })
 		c.answers = append(c.answers, a)
 		if !ok {
 			return a, false
 		}
 	}
 	return nil, true
-}
-
-// pause waits, or until the context ends.
-func pause(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
-	}
 }
 
 // detour starts a proxy before a dependency and returns the environment in which

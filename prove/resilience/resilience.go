@@ -49,28 +49,15 @@ func address(in *target.Instance) string {
 	return u.Host
 }
 
-// cheap returns a unary method without path parameters that changes nothing.
-func cheap(t *probe.Try) *model.Method {
-	for _, m := range t.Service.Methods {
-		if probe.Unary(m) && !m.Changes() && fixed(m) {
-			return m
-		}
-	}
-	return nil
-}
-
 // bodied returns a method with a JSON body and a fixed path.
 func bodied(t *probe.Try) *model.Method {
 	for _, m := range t.Service.Methods {
-		if probe.WithBody(m) && fixed(m) {
+		if probe.WithBody(m) && m.Fixed() {
 			return m
 		}
 	}
 	return nil
 }
-
-// fixed reports whether a method's path names nothing that has to be made first.
-func fixed(m *model.Method) bool { return lab.Fill(m.Pattern, nil) == m.Pattern }
 
 // signed returns a valid request with good credentials to a method.
 func signed(ctx context.Context, t *probe.Try, m *model.Method) (lab.Request, error) {
@@ -97,32 +84,15 @@ func retries(c *lab.Client, r lab.Request, a *lab.Answer, status int) finding.Ou
 	return probe.Pass("%d, Retry-After: %s", status, a.Header.Get("Retry-After"))
 }
 
-// until asks again and again until an answer is wanted or the context ends.
-func until(ctx context.Context, c *lab.Client, r lab.Request, want func(*lab.Answer) bool) (*lab.Answer, bool) {
-	clock := time.NewTicker(100 * time.Millisecond)
-	defer clock.Stop()
-	for {
-		a := c.Do(ctx, r)
-		if want(a) {
-			return a, true
-		}
-		select {
-		case <-clock.C:
-		case <-ctx.Done():
-			return a, false
-		}
-	}
-}
-
 var rateLimit = probe.Probe{
 	Probe: describe("limit.rate", "Is a caller who is too fast told so, and when to come back, and nobody else?",
 		"One client in a loop otherwise takes what all others need; one that is not told when to come back tries harder.",
 		"Answer 429 with Retry-After beyond the limit, and count those apart whom the partition tells apart.",
 		"RFC 6585 §4", "OWASP API4:2023", "CWE-770"),
-	Each:  func(m *model.Method) bool { return probe.Unary(m) && !m.Changes() && fixed(m) && reachable(m) != nil },
+	Each:  func(m *model.Method) bool { return probe.Unary(m) && !m.Changes() && m.Fixed() && m.Reachable() != nil },
 	Limit: 40 * time.Second,
 	Run: func(ctx context.Context, t *probe.Try) finding.Outcome {
-		limit := reachable(t.Method)
+		limit := t.Method.Reachable()
 		in, err := t.Start(ctx, nil)
 		if err != nil {
 			return probe.Skip("%v", err)
@@ -149,27 +119,11 @@ var rateLimit = probe.Probe{
 		}
 		waiting, cancel := context.WithTimeout(ctx, time.Duration(limit.Per)+5*time.Second)
 		defer cancel()
-		if a, ok := until(waiting, c, r, func(a *lab.Answer) bool { return lab.Succeeds(t.Method, a) }); !ok {
+		if a, ok := c.Until(waiting, r, func(a *lab.Answer) bool { return lab.Succeeds(t.Method, a) }); !ok {
 			return probe.Fail(c.Show(r, a), "after the limit's time the answer is still %s", a)
 		}
 		return probe.Pass("%d served, then 429 with Retry-After: %s; others served; then served again", served, refusal.Header.Get("Retry-After"))
 	},
-}
-
-// most is the largest burst that is used up.
-const most = 500
-
-// reachable returns a limit of the method that calls from one address, by one
-// principal, can reach before any other.
-func reachable(m *model.Method) *policy.RateLimit {
-	var found *policy.RateLimit
-	for i := range m.RateLimits {
-		l := &m.RateLimits[i]
-		if l.Burst <= most && (found == nil || l.Burst < found.Burst) {
-			found = l
-		}
-	}
-	return found
 }
 
 // exhaust calls until a call is refused, or far more were served than the limit
@@ -198,8 +152,7 @@ func exhaust(ctx context.Context, c *lab.Client, r lab.Request, l *policy.RateLi
 			return served, a
 		}
 		served++
-		allowed := float64(l.Burst) + float64(l.Rate)*time.Since(began).Seconds()/time.Duration(l.Per).Seconds()
-		if ctx.Err() != nil || float64(served) > 1.5*allowed+50 {
+		if ctx.Err() != nil || model.Beyond(l, served, time.Since(began)) {
 			return served, nil
 		}
 	}

@@ -144,7 +144,7 @@ var slowReader = probe.Probe{
 		"CWE-400", "OWASP API4:2023"),
 	Limit: time.Minute,
 	Run: func(ctx context.Context, t *probe.Try) finding.Outcome {
-		m := cheap(t)
+		m := t.Readable()
 		if m == nil {
 			return probe.Skip("the service has no method that changes nothing")
 		}
@@ -221,7 +221,7 @@ var idleConnections = probe.Probe{
 		"CWE-772", "OWASP API4:2023"),
 	Limit: 40 * time.Second,
 	Run: func(ctx context.Context, t *probe.Try) finding.Outcome {
-		m := cheap(t)
+		m := t.Readable()
 		if m == nil {
 			return probe.Skip("the service has no method that changes nothing")
 		}

@@ -2,7 +2,6 @@ package security
 
 import (
 	"context"
-	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -83,7 +82,9 @@ func changePassword(ctx context.Context, t *probe.Try, c *lab.Client, file strin
 	}
 	creds[scheme] = login
 	fresh := t.Attach(r, m, 0, creds)
-	if a, ok := every(ctx, c, old, noticed, func(a *lab.Answer) bool { return a.Status == http.StatusUnauthorized }); !ok {
+	noticing, cancel := context.WithTimeout(ctx, noticed)
+	defer cancel()
+	if a, ok := c.Until(noticing, old, func(a *lab.Answer) bool { return a.Status == http.StatusUnauthorized }); !ok {
 		return probe.Fail(c.Show(old, a), "%s after the password was changed, the old one is answered %s", noticed, a)
 	}
 	if a := c.Do(ctx, fresh); !lab.Succeeds(m, a) {
@@ -92,31 +93,10 @@ func changePassword(ctx context.Context, t *probe.Try, c *lab.Client, file strin
 	if err := os.WriteFile(file, []byte("prover\x00 is no user\n:::\n"), 0o600); err != nil {
 		return probe.Skip("%v", err)
 	}
-	if a, refused := every(ctx, c, fresh, noticed/2, func(a *lab.Answer) bool { return !lab.Succeeds(m, a) }); refused {
+	watching, cancel := context.WithTimeout(ctx, noticed/2)
+	defer cancel()
+	if a, refused := c.Until(watching, fresh, func(a *lab.Answer) bool { return !lab.Succeeds(m, a) }); refused {
 		return probe.Fail(c.Show(fresh, a), "the file of users was broken, and a good password is answered %s", a)
 	}
 	return probe.Pass("the old password ended, the new one counts, a broken file changed nothing")
-}
-
-// every asks again and again, for so long at most, until an answer is as looked
-// for.
-func every(ctx context.Context, c *lab.Client, r lab.Request, most time.Duration, want func(*lab.Answer) bool) (*lab.Answer, bool) {
-	ctx, cancel := context.WithTimeout(ctx, most)
-	defer cancel()
-	clock := time.NewTicker(250 * time.Millisecond)
-	defer clock.Stop()
-	last := &lab.Answer{Err: fmt.Errorf("no answer")}
-	for {
-		a := c.Do(ctx, r)
-		if ctx.Err() == nil {
-			if last = a; want(a) {
-				return a, true
-			}
-		}
-		select {
-		case <-clock.C:
-		case <-ctx.Done():
-			return last, false
-		}
-	}
 }

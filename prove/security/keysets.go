@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/aguada-dev/aguada/prove/finding"
@@ -42,7 +41,7 @@ type island struct {
 func newIsland(ctx context.Context, t *probe.Try) (*island, error) {
 	w := &island{Try: t}
 	for _, m := range t.Service.Methods {
-		if takesToken(m) && probe.Unary(m) && !m.Changes() && !strings.Contains(m.Pattern, "{") && len(m.Alternative()) == 1 {
+		if takesToken(m) && probe.Unary(m) && !m.Changes() && m.Fixed() && len(m.Alternative()) == 1 {
 			w.method = m
 			break
 		}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/aguada-dev/aguada/policy"
@@ -21,7 +20,7 @@ func opaqueTokens() []probe.Probe { return []probe.Probe{introspected, introspec
 // opaque chooses the methods that may take tokens which say nothing by themselves.
 func opaque(m method) bool {
 	all := m.Alternative()
-	return probe.Unary(m) && !m.Changes() && !strings.Contains(m.Pattern, "{") && len(all) == 1 && all[0].In == policy.InHeader &&
+	return probe.Unary(m) && !m.Changes() && m.Fixed() && len(all) == 1 && all[0].In == policy.InHeader &&
 		slices.Contains([]policy.SchemeKind{policy.OAuth2, policy.Bearer}, m.SchemeKind(all[0]))
 }
 
@@ -130,8 +129,11 @@ var introspectionAway = probe.Probe{
 			return probe.Skip("%v", err)
 		}
 		defer w.close()
-		for how, name := range map[idp.Outage]string{idp.Fail: "503", idp.Drop: "a cut connection", idp.Garbage: "a page", idp.Hang: "nothing"} {
-			w.issuer.Outage(how)
+		for _, away := range []struct {
+			how  idp.Outage
+			name string
+		}{{idp.Fail, "503"}, {idp.Drop, "a cut connection"}, {idp.Garbage, "a page"}, {idp.Hang, "nothing"}} {
+			w.issuer.Outage(away.how)
 			token, err := w.issuer.Opaque(w.claims())
 			if err != nil {
 				return probe.Skip("%v", err)
@@ -141,7 +143,7 @@ var introspectionAway = probe.Probe{
 			a := c.Do(bounded, r)
 			cancel()
 			if a.Err != nil || a.Status != http.StatusUnauthorized && a.Status != http.StatusServiceUnavailable && a.Status != http.StatusGatewayTimeout {
-				return probe.Fail(c.Show(r, a), "the issuer answers %s; the call is answered %s, not 503 or 401", name, a)
+				return probe.Fail(c.Show(r, a), "the issuer answers %s; the call is answered %s, not 503 or 401", away.name, a)
 			}
 		}
 		w.issuer.Outage(idp.None)

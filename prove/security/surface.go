@@ -140,7 +140,7 @@ var headers = probe.Probe{
 			return probe.Fail(t.Client.Show(missing, a), "the answer to an unknown path is %s with Content-Type %q", a, a.Header.Get("Content-Type"))
 		}
 		for _, m := range t.Service.Methods {
-			if !m.HTTP() || strings.Contains(m.Pattern, "{") || t.Service.Serves("PROVE", m.Pattern) {
+			if !m.HTTP() || !m.Fixed() || t.Service.Serves("PROVE", m.Pattern) {
 				continue
 			}
 			r := lab.Request{Verb: "PROVE", Path: m.Pattern}

@@ -6,7 +6,6 @@ import (
 	"net"
 	"os"
 	"os/exec"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -80,14 +79,7 @@ var careless = []mutants.Mutant{
 // what is careless, and the mutants that the list says they find. AGUADA_MUTATE
 // turns it on as it does TestMutants.
 func TestOutageMutants(t *testing.T) {
-	which := os.Getenv("AGUADA_MUTATE")
-	if which == "" {
-		t.Skip("SKIPPED: AGUADA_MUTATE=1 proves the mutants")
-	}
-	if which == "1" {
-		which = "."
-	}
-	wanted := regexp.MustCompile(which)
+	chosen := chosenMutants(t)
 	all := slices.Clone(careless)
 	for _, m := range mutants.All {
 		if needsOutage(m.Defence) {
@@ -96,7 +88,7 @@ func TestOutageMutants(t *testing.T) {
 		}
 	}
 	for _, m := range all {
-		if wanted.MatchString(m.Defence) || wanted.MatchString(m.Case) {
+		if chosen(&m) {
 			t.Run(m.Case, func(t *testing.T) { outageMutant(t, &m) })
 		}
 	}

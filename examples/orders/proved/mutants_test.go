@@ -53,26 +53,31 @@ func TestLists(t *testing.T) {
 	}
 }
 
+// chosenMutants skips the test unless AGUADA_MUTATE turns it on, and returns which
+// mutants are asked for.
+func chosenMutants(t *testing.T) func(*mutants.Mutant) bool {
+	t.Helper()
+	which := os.Getenv("AGUADA_MUTATE")
+	switch which {
+	case "":
+		t.Skip("SKIPPED: AGUADA_MUTATE=1 proves the mutants")
+	case "1":
+		which = "."
+	}
+	wanted := regexp.MustCompile(which)
+	return func(m *mutants.Mutant) bool { return wanted.MatchString(m.Defence) || wanted.MatchString(m.Case) }
+}
+
 // TestMutants expects the probes of the list to find the mutants, and with
 // AGUADA_LONG=1 no probe at all to find the others. AGUADA_MUTATE=1 turns it on;
 // any other value is a regular expression of the defences or cases to take.
 func TestMutants(t *testing.T) {
-	which := os.Getenv("AGUADA_MUTATE")
-	if which == "" {
-		t.Skip("SKIPPED: AGUADA_MUTATE=1 proves the mutants")
-	}
-	if which == "1" {
-		which = "."
-	}
-	wanted := regexp.MustCompile(which)
+	chosen := chosenMutants(t)
 	turns := make(chan struct{}, 2)
 	var all sync.WaitGroup
 	for _, m := range mutants.All {
-		if !wanted.MatchString(m.Defence) && !wanted.MatchString(m.Case) {
+		if !chosen(&m) || needsOutage(m.Defence) { // those are of TestOutageMutants
 			continue
-		}
-		if needsOutage(m.Defence) {
-			continue // of TestOutageMutants
 		}
 		all.Go(func() {
 			turns <- struct{}{}
