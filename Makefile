@@ -1,4 +1,5 @@
 # make                  generate, lint, test
+# make ui               the pages of the console, by esbuild
 # make tools            what tests use beside Go: grpcurl, ghz, protoc (the one inside aguada), into .tools/
 # make test             all tests; those that need more than Go say loudly when they are skipped
 # make bench            every layer side by side, in two minutes
@@ -19,17 +20,28 @@ TOOLS := $(CURDIR)/.tools
 FOREIGN := github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.4 github.com/bojand/ghz/cmd/ghz@v0.121.0
 export PATH := $(TOOLS):$(PATH)
 
-.PHONY: all generate lint test tools bench bench-transport prove fuzz mutate tidy
+.PHONY: all generate ui lint test tools bench bench-transport prove fuzz mutate tidy
 
 all: generate lint test
 
-generate:
+generate: ui
+	cd console && $(GO) run goa.design/goa/v3/cmd/goa gen github.com/aguada-dev/aguada/console/design >/dev/null
 	$(GO) run ./cmd/aguada gen ./examples/orders
 	$(GO) run ./cmd/aguada gen ./bench
 	cd examples/page && $(GO) tool goa gen github.com/aguada-dev/aguada/examples/page/design >/dev/null
 	$(GO) test ./config ./prove -run Document -update
 	$(GO) -C examples/orders test ./proved -run Document -update
 	$(GO) -C examples/page test ./proved -run Document -update
+
+# The pages of the console, from console/ui into console/static.
+ui:
+	rm -f console/static/*.js console/static/*.css
+	$(GO) tool -modfile=tools.mod esbuild console/ui/main.tsx console/ui/main.css --bundle --splitting --format=esm --minify --target=es2022 \
+		--outdir=console/static --entry-names='[name]' --chunk-names='[name]-[hash]' --tsconfig=console/ui/tsconfig.json --legal-comments=none --log-level=warning \
+		--alias:uplot=./console/ui/vendor/uplot/uPlot.esm.js --alias:preact=./console/ui/vendor/preact/dist/preact.mjs \
+		--alias:preact/hooks=./console/ui/vendor/preact/hooks/dist/hooks.mjs --alias:preact/jsx-runtime=./console/ui/vendor/preact/jsx-runtime/dist/jsxRuntime.mjs
+	cp console/ui/index.html console/ui/favicon.svg console/static/
+	cat console/ui/vendor/*/LICENSE > console/static/licenses.txt
 
 tools:
 	@for p in $(FOREIGN); do echo $$p && GOBIN=$(TOOLS) GOFLAGS= $(GO) install $$p || exit 1; done

@@ -218,7 +218,7 @@ func (rt *Runtime) transport(c *policy.Contract, v auth.Verifiers, files *config
 func (rt *Runtime) server(h *HTTP, files *config.TLS) *http.Server {
 	c := rt.Config
 	s := &http.Server{
-		Handler:           h,
+		Handler:           rt.wrapped(h),
 		TLSConfig:         files.Public(),
 		ReadHeaderTimeout: c.ReadHeaderTimeout,
 		WriteTimeout:      c.WriteTimeout,

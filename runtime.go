@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
 
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/trace"
@@ -41,6 +42,7 @@ type Runtime struct {
 	load   *adaptive.Limiter // nil if it is off
 	stored idempotency.Store
 	keeper *idempotency.Keeper
+	wraps  []func(http.Handler) http.Handler
 }
 
 // Check registers the check of a dependency under the name that the design's
@@ -109,6 +111,21 @@ func (rt *Runtime) keep() (*idempotency.Keeper, error) {
 // Functions run in reverse order of registration, within SHUTDOWN_TIMEOUT; also
 // when the start fails after the registration.
 func (rt *Runtime) OnStop(name string, stop func() error) { rt.group.OnStop(name, stop) }
+
+// Wrap puts a handler in front of everything that the public HTTP listener
+// serves, such as pages of its own, or a gate that the design does not know. The
+// one that was given last is the outermost. What it answers itself has passed
+// nothing of the chassis: no limit, no metric, no line of the log. Over gRPC
+// nothing changes. Use it only while building.
+func (rt *Runtime) Wrap(wrap func(http.Handler) http.Handler) { rt.wraps = append(rt.wraps, wrap) }
+
+// wrapped returns the handler of the public listener.
+func (rt *Runtime) wrapped(h http.Handler) http.Handler {
+	for _, wrap := range rt.wraps {
+		h = wrap(h)
+	}
+	return h
+}
 
 // Tracer returns a tracer for the named scope, usually the import path of the
 // caller. No global has to be set for it.

@@ -29,6 +29,9 @@ func (s *session) greet(took time.Duration) error {
 		line("grpc", s.grpc)
 	}
 	line("operate", "http://"+s.admin+"/")
+	if text := s.consoleLine(); text != "" {
+		line("console", text)
+	}
 	if s.address.authority != nil {
 		line("authority", s.address.authority.AuthorityFile+"   (for clients to trust; it signs for localhost alone)")
 	}

@@ -94,7 +94,7 @@ package below cmd/.`,
 	root.SuggestionsMinimumDistance = 2
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.AddCommand(newGen(out, stdout), newIssuer(out, stdout), newProve(out, stdout), newRun(out, stdout), newToken(out, stdout), newKeys(out, stdout), newVersion(stdout))
-	root.AddCommand(newUsers(out, stdout))
+	root.AddCommand(newUsers(out, stdout), newConsole(out))
 	return root
 }
 

@@ -178,7 +178,7 @@ func (p *prover) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := p.write(r); err != nil {
+	if err := errors.Join(p.write(r), p.remember(r)); err != nil {
 		return err
 	}
 	if !r.Passed() {

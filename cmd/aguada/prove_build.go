@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/aguada-dev/aguada/cmd/aguada/internal/development"
 	"github.com/aguada-dev/aguada/cmd/aguada/internal/project"
 	"github.com/aguada-dev/aguada/prove"
 	"github.com/aguada-dev/aguada/prove/finding"
@@ -149,6 +150,22 @@ func (p *prover) write(r *finding.Report) error {
 		return writeJSON(p.stdout, r)
 	}
 	return report.Text(p.stdout, r, report.TextConfig{Bold: p.out.Bold, Faint: p.out.Faint, All: p.verbose})
+}
+
+// remember leaves the report of a whole proof of a project, which is what the
+// console shows, in the folder of what is kept for development.
+func (p *prover) remember(r *finding.Report) error {
+	if p.remote.url != "" || len(p.only) > 0 || r.Interrupted {
+		return nil
+	}
+	if _, err := project.Contract(p.dir); err != nil {
+		return nil //nolint:nilerr // a service that has no contract has no page of it
+	}
+	state, err := development.MakeState(p.dir)
+	if err != nil {
+		return err
+	}
+	return writeFile(filepath.Join(state, proofFile), func(w io.Writer) error { return writeJSON(w, r) })
 }
 
 // writeFile writes a file whole, or leaves what was there.

@@ -14,6 +14,7 @@ import (
 	"github.com/aguada-dev/aguada/cmd/aguada/internal/project"
 	"github.com/aguada-dev/aguada/cmd/aguada/internal/terminal"
 	"github.com/aguada-dev/aguada/cmd/aguada/internal/watch"
+	"github.com/aguada-dev/aguada/console"
 )
 
 func newRun(out *terminal.Output, stdout io.Writer) *cobra.Command {
@@ -27,6 +28,10 @@ SQLite file, an issuer of tokens that runs beside it on loopback, and credential
 all kept in DIR/.aguada and made only once. It prints a first request to paste, and
 builds and starts the service again when a Go file changes. A build that fails
 leaves the running service alone.
+
+Beside it runs the console (aguada console), to which the service sends its traces,
+metrics and logs, unless the environment says where else (OTEL_EXPORTER_OTLP_ENDPOINT
+and the like).
 
 With --tls it serves TLS, with a certificate for localhost that it makes, and
 keeps beside the authority that signed it: have clients trust that one.
@@ -58,6 +63,8 @@ Ctrl-C lets the service finish its requests; a second Ctrl-C kills it.`,
 	cmd.Flags().StringVar(&r.addr, "addr", "", "address to listen on, port 0 for any free one (default HTTP_ADDR, else "+defaultAddr+")")
 	cmd.Flags().BoolVar(&r.tls, "tls", false, "serve TLS, with a certificate for localhost made and kept in DIR/.aguada")
 	cmd.Flags().BoolVar(&r.once, "no-watch", false, "do not build again when files change")
+	cmd.Flags().BoolVar(&r.noConsole, "no-console", false, "do not start the console beside the service")
+	cmd.Flags().StringVar(&r.consoleAddr, "console-addr", "", "address of the console's pages (default "+console.DefaultAddr+", or any free port)")
 	cmd.Flags().DurationVar(&r.patience, "ready-timeout", time.Minute, "how long the service may take to become ready")
 	return cmd
 }
@@ -73,7 +80,11 @@ type runner struct {
 	tls      bool // serve TLS with a certificate of our own
 	once     bool
 	patience time.Duration
-	again    <-chan struct{} // closed by the second signal
+
+	noConsole   bool
+	consoleAddr string
+
+	again <-chan struct{} // closed by the second signal
 
 	project *project.Project
 	address address

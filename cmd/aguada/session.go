@@ -31,11 +31,14 @@ type session struct {
 	isReady  bool
 	restarts int
 	greeted  bool
+	console  *companion // nil if there is none
 }
 
 func (s *session) run(ctx context.Context) error {
 	defer s.out.Share(false)
 	defer s.closeIssuer()
+	s.openConsole(ctx)
+	defer s.closeConsole()
 	if err := s.start(ctx); err != nil {
 		return err
 	}
@@ -100,6 +103,7 @@ func (s *session) start(ctx context.Context) error {
 		return err
 	}
 	defaults := s.kit.Environment()
+	s.telemetry(contract.API.Name, defaults)
 	own := os.Environ()
 	if terminal.Is(s.stdout) {
 		defaults["LOG_FORMAT"] = "terminal"
