@@ -1,6 +1,6 @@
 # make                  generate, lint, test
 # make ui               the pages of the console, by esbuild
-# make tools            what tests use beside Go: grpcurl, ghz, protoc (the one inside aguada), into .tools/
+# make tools            what tests use beside Go: grpcurl, ghz, telemetrygen, protoc (the one inside aguada), into .tools/
 # make test             all tests; those that need more than Go say loudly when they are skipped
 # make bench            every layer side by side, in two minutes
 # make prove            attack the reference service from its contract
@@ -13,11 +13,12 @@ MODULES := . examples/orders examples/page bench browsertests
 LINT    := $(GO) tool -modfile=$(CURDIR)/tools.mod golangci-lint
 
 # Tests that measure memory, and long simulations, skip themselves under the race detector: again without.
-MEASURED := ./auth/basic ./auth/lockout ./limit ./limit/adaptive ./transport
+MEASURED := ./auth/basic ./auth/lockout ./console/store ./limit ./limit/adaptive ./transport
 
 # Foreign clients, each of one version; they stay out of every go.mod.
 TOOLS := $(CURDIR)/.tools
-FOREIGN := github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.4 github.com/bojand/ghz/cmd/ghz@v0.121.0
+FOREIGN := github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.4 github.com/bojand/ghz/cmd/ghz@v0.121.0 \
+	github.com/open-telemetry/opentelemetry-collector-contrib/cmd/telemetrygen@v0.161.0
 export PATH := $(TOOLS):$(PATH)
 
 .PHONY: all generate ui lint test tools bench bench-transport prove fuzz mutate tidy

@@ -63,6 +63,7 @@
 //	aguada.build.info                         version, revision, goversion; always 1
 //	aguada.telemetry.items                    signal, state (made, delivered, failed)
 //	aguada.log.write.errors                   lines that the log's writer did not take
+//	process.cpu.time                     s    cpu.mode; on Unix
 //	go.*                                      the Go runtime, by OpenTelemetry's conventions
 //
 // Attributes are known before a request comes: its method of the design and

@@ -59,7 +59,7 @@ func TestOTLP(t *testing.T) {
 			if diff := cmp.Diff(want, attrs(p.GetAttributes())); diff != "" || p.GetCount() != 1 || len(p.GetExemplars()) != 1 {
 				t.Errorf("durations: %s, count %d, %d exemplars", diff, p.GetCount(), len(p.GetExemplars()))
 			}
-			if got.metrics["go.goroutine.count"] == nil || got.metrics["aguada.build.info"] == nil {
+			if got.metrics["go.goroutine.count"] == nil || got.metrics["process.cpu.time"] == nil || got.metrics["aguada.build.info"] == nil {
 				t.Errorf("metrics are missing: %v", len(got.metrics))
 			}
 		})

@@ -199,6 +199,9 @@ func (t *Telemetry) instruments() error {
 	if err := t.chassis.bind(m, t); err != nil {
 		return fmt.Errorf("make instruments: %w", err)
 	}
+	if err := bindProcess(m); err != nil {
+		return fmt.Errorf("make instruments: %w", err)
+	}
 	t.any.bind(t)
 	t.rpc.bind(t)
 	return nil

@@ -5,7 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"net"
 	"os"
+	"os/exec"
+	"runtime"
 	"runtime/debug"
 	"strconv"
 	"strings"
@@ -29,6 +32,7 @@ type consoles struct {
 	tokens    []string // SERVICE=FILE
 	contracts []string // SERVICE=FILE
 	proofs    []string // SERVICE=FILE
+	open      bool     // the pages in a browser
 }
 
 func newConsole(out *terminal.Output) *cobra.Command {
@@ -79,6 +83,7 @@ ends TLS (TLS_MODE=upstream).`,
 	f.StringArrayVar(&c.tokens, "admin-token-file", nil, "file with the token of a private port, as SERVICE=FILE")
 	f.StringArrayVar(&c.contracts, "contract", nil, "contract.json of a service, as SERVICE=FILE, where its private port is not known")
 	f.StringArrayVar(&c.proofs, "proof", nil, "report of aguada prove --json, as SERVICE=FILE")
+	f.BoolVar(&c.open, "open", false, "open the pages in the browser")
 	cmd.AddCommand(newQuery(out))
 	return cmd
 }
@@ -90,15 +95,52 @@ func (c *consoles) run(ctx, force context.Context) error {
 	}
 	limitMemory(c.cfg.Budget)
 	c.cfg.Environ, c.cfg.Log = os.Environ(), c.out
-	c.cfg.Started = func(a console.Addresses) { c.out.Println(c.greeting(a)) }
-	err := console.Run(ctx, force, c.cfg)
-	if errors.Is(err, syscall.EADDRINUSE) {
-		return fmt.Errorf("%w: end the program that listens there, or choose other addresses with --addr, --otlp-grpc and --otlp-http (127.0.0.1:0 takes any free port)", err)
+	c.cfg.Started = func(a console.Addresses) {
+		c.out.Println(c.greeting(a))
+		if c.open {
+			browse(c.out, c.url(a.Pages))
+		}
 	}
+	if err := c.free(ctx); err != nil {
+		return err
+	}
+	err := console.Run(ctx, force, c.cfg)
 	if err == nil {
 		c.out.Println("stopped")
 	}
 	return err
+}
+
+// free says by which flag to choose another address than one that is in use.
+func (c *consoles) free(ctx context.Context) error {
+	for _, at := range []struct{ flag, addr string }{{"--addr", c.cfg.Addr}, {"--otlp-grpc", c.cfg.GRPC}, {"--otlp-http", c.cfg.HTTP}} {
+		l, err := new(net.ListenConfig).Listen(ctx, "tcp", at.addr)
+		switch {
+		case err == nil:
+			if err := l.Close(); err != nil {
+				return err
+			}
+		case errors.Is(err, syscall.EADDRINUSE):
+			return fmt.Errorf("listen on %s: the port is in use by another program, such as a console that runs already: end that one, or choose another address: %s 127.0.0.1:0 takes any free port", at.addr, at.flag)
+		}
+	}
+	return nil // what else is wrong with an address is said by what listens there
+}
+
+// browse opens a page in the browser of whoever is there.
+func browse(out *terminal.Output, page string) {
+	cmd := exec.Command("xdg-open", page) //nolint:noctx // the browser outlives the console
+	switch runtime.GOOS {
+	case "darwin":
+		cmd = exec.Command("open", page) //nolint:noctx // as above
+	case "windows":
+		cmd = exec.Command("rundll32", "url.dll,FileProtocolHandler", page) //nolint:noctx // as above
+	}
+	if err := cmd.Start(); err != nil {
+		out.Printf("no browser could be opened: %s", err)
+		return
+	}
+	go func() { _ = cmd.Wait() }() // what became of it shows on the screen
 }
 
 // limitMemory has the garbage collector keep the process below the budget and

@@ -3,10 +3,11 @@ package main
 import (
 	"encoding/json"
 	"fmt"
-	"io"
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/aguada-dev/aguada/cmd/aguada/internal/terminal"
 )
 
 // rates is what the API says of calls.
@@ -32,7 +33,7 @@ func (r *rates) cells() []any {
 
 const rateHead = "RATE\tCALLS\tERRORS\tREFUSED\tP50\tP95\tP99"
 
-func printOverview(w io.Writer, b []byte) error {
+func printOverview(w *terminal.Output, b []byte) error {
 	var v struct {
 		Services []struct {
 			Name, Health, Version string
@@ -43,14 +44,14 @@ func printOverview(w io.Writer, b []byte) error {
 	if err := json.Unmarshal(b, &v); err != nil {
 		return err
 	}
-	return table(w, "SERVICE\tHEALTH\tVERSION\tINSTANCES\t"+rateHead, func(row func(...any)) {
+	return table(w, "SERVICE\tHEALTH\tVERSION\tINSTANCES\t"+rateHead, func(row func(bool, ...any)) {
 		for _, s := range v.Services {
-			row(append([]any{s.Name, s.Health, s.Version, s.Instances}, s.Rates.cells()...)...)
+			row(s.Rates.Errors > 0, append([]any{s.Name, s.Health, s.Version, s.Instances}, s.Rates.cells()...)...)
 		}
 	})
 }
 
-func printMethods(w io.Writer, b []byte) error {
+func printMethods(w *terminal.Output, b []byte) error {
 	var all []struct {
 		App, Service, Method, Access string
 		Deadline                     int64 `json:"deadline_ns"`
@@ -59,7 +60,7 @@ func printMethods(w io.Writer, b []byte) error {
 	if err := json.Unmarshal(b, &all); err != nil {
 		return err
 	}
-	return table(w, "SERVICE\tMETHOD\tACCESS\tDEADLINE\t"+rateHead, func(row func(...any)) {
+	return table(w, "SERVICE\tMETHOD\tACCESS\tDEADLINE\t"+rateHead, func(row func(bool, ...any)) {
 		for _, m := range all {
 			deadline := "-"
 			if m.Deadline > 0 {
@@ -69,12 +70,12 @@ func printMethods(w io.Writer, b []byte) error {
 			if m.Service != "" {
 				name = m.Service + "." + m.Method
 			}
-			row(append([]any{m.App, name, m.Access, deadline}, m.Rates.cells()...)...)
+			row(m.Rates.Errors > 0, append([]any{m.App, name, m.Access, deadline}, m.Rates.cells()...)...)
 		}
 	})
 }
 
-func printTraces(w io.Writer, b []byte) error {
+func printTraces(w *terminal.Output, b []byte) error {
 	var v struct {
 		Traces []struct {
 			ID, Name, Service, Start, Status string
@@ -86,18 +87,18 @@ func printTraces(w io.Writer, b []byte) error {
 	if err := json.Unmarshal(b, &v); err != nil {
 		return err
 	}
-	return table(w, "START\tDURATION\tSTATUS\tSERVICE\tNAME\tSPANS\tERRORS\tTRACE", func(row func(...any)) {
+	return table(w, "START\tDURATION\tSTATUS\tSERVICE\tNAME\tSPANS\tERRORS\tTRACE", func(row func(bool, ...any)) {
 		for _, t := range v.Traces {
 			id := t.ID
 			if t.Partial {
 				id += " (partial)"
 			}
-			row(clock(t.Start), lasting(float64(t.Duration)), t.Status, t.Service, t.Name, t.Spans, t.Errors, id)
+			row(t.Errors > 0, clock(t.Start), lasting(float64(t.Duration)), t.Status, t.Service, t.Name, t.Spans, t.Errors, id)
 		}
 	})
 }
 
-func printLogs(w io.Writer, b []byte) error {
+func printLogs(w *terminal.Output, b []byte) error {
 	var v struct{ Records []json.RawMessage }
 	if err := json.Unmarshal(b, &v); err != nil {
 		return err
@@ -110,10 +111,14 @@ func printLogs(w io.Writer, b []byte) error {
 	return nil
 }
 
+// severityError is the least of OpenTelemetry's numbers that is an error.
+const severityError = 17
+
 // printRecord prints a log record as a line.
-func printRecord(w io.Writer, b json.RawMessage) error {
+func printRecord(w *terminal.Output, b json.RawMessage) error {
 	var r struct {
 		Time, Level, Service string
+		Severity             int
 		Body                 any
 		Attributes           map[string]any
 		Trace                string `json:"trace_id"`
@@ -129,11 +134,15 @@ func printRecord(w io.Writer, b json.RawMessage) error {
 	if r.Trace != "" {
 		fmt.Fprintf(&line, " trace_id=%s", r.Trace)
 	}
-	_, err := fmt.Fprintln(w, printable(line.String()))
+	text := printable(line.String())
+	if r.Severity >= severityError {
+		text = w.Alarm(text)
+	}
+	_, err := fmt.Fprintln(w, text)
 	return err
 }
 
-func printMetrics(w io.Writer, b []byte) error {
+func printMetrics(w *terminal.Output, b []byte) error {
 	var all []struct {
 		Name, Unit, Type string
 		Series           int
@@ -142,15 +151,15 @@ func printMetrics(w io.Writer, b []byte) error {
 	if err := json.Unmarshal(b, &all); err != nil {
 		return err
 	}
-	return table(w, "METRIC\tTYPE\tUNIT\tSERIES\tSERVICES", func(row func(...any)) {
+	return table(w, "METRIC\tTYPE\tUNIT\tSERIES\tSERVICES", func(row func(bool, ...any)) {
 		for _, m := range all {
-			row(m.Name, m.Type, m.Unit, m.Series, strings.Join(m.Services, " "))
+			row(false, m.Name, m.Type, m.Unit, m.Series, strings.Join(m.Services, " "))
 		}
 	})
 }
 
 // printSeries prints the last values of a metric.
-func printSeries(w io.Writer, b []byte) error {
+func printSeries(w *terminal.Output, b []byte) error {
 	var v struct {
 		Unit   string
 		Rate   bool
@@ -168,13 +177,13 @@ func printSeries(w io.Writer, b []byte) error {
 	if v.Rate {
 		head = "PER SECOND"
 	}
-	return table(w, head+"\tP95\tP99\tSERVICE\tATTRIBUTES", func(row func(...any)) {
+	return table(w, head+"\tP95\tP99\tSERVICE\tATTRIBUTES", func(row func(bool, ...any)) {
 		for _, s := range v.Series {
 			var attrs []string
 			for _, name := range slices.Sorted(maps.Keys(s.Attributes)) {
 				attrs = append(attrs, fmt.Sprintf("%s=%v", name, s.Attributes[name]))
 			}
-			row(latest(s.Values), latest(s.P95), latest(s.P99), s.Service, strings.Join(attrs, " "))
+			row(false, latest(s.Values), latest(s.P95), latest(s.P99), s.Service, strings.Join(attrs, " "))
 		}
 	})
 }

@@ -7,11 +7,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"strings"
+	"syscall"
 	"text/tabwriter"
 	"time"
+	"unicode"
 
 	"github.com/spf13/cobra"
 
@@ -34,7 +38,7 @@ type query struct {
 var filters = []struct{ name, kinds, usage string }{
 	{"since", "", "begin: how long ago, such as 1h, or a time (RFC 3339); default 15m"},
 	{"until", "", "end: how long ago, or a time; default now"},
-	{"service", "overview traces logs metrics methods", "only of this service"},
+	{"service", "traces logs metrics methods", "only of this service"},
 	{"q", "traces logs", "text that a name, a body or a value of an attribute contains"},
 	{"method", "traces logs", "only of this method, as service.method"},
 	{"limit", "traces logs", "how many at most"},
@@ -52,7 +56,7 @@ var filters = []struct{ name, kinds, usage string }{
 // how a person reads the answer.
 var kinds = map[string]struct {
 	path, lines string
-	print       func(io.Writer, []byte) error
+	print       func(*terminal.Output, []byte) error
 }{
 	"overview": {"/api/overview", "", printOverview},
 	"methods":  {"/api/methods", "", printMethods},
@@ -149,7 +153,7 @@ func (q *query) run(ctx context.Context, kind string, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
-	return print(stdout, b)
+	return print(terminal.New(stdout, os.LookupEnv), b)
 }
 
 // get makes a request, and turns whatever is no success into an error.
@@ -163,6 +167,10 @@ func (q *query) get(ctx context.Context, path string) (*http.Response, error) {
 		return nil, usageError{fmt.Errorf("--url: %w", err)}
 	}
 	if token != nil {
+		ip := net.ParseIP(req.URL.Hostname())
+		if local := req.URL.Hostname() == "localhost" || ip != nil && ip.IsLoopback(); !local && req.URL.Scheme != "https" {
+			return nil, usageError{fmt.Errorf("the token would go to %s in the clear: give an https URL", req.URL.Host)}
+		}
 		req.Header.Set("Authorization", "Bearer "+token())
 	}
 	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
@@ -170,6 +178,9 @@ func (q *query) get(ctx context.Context, path string) (*http.Response, error) {
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
+		}
+		if !errors.Is(err, syscall.ECONNREFUSED) {
+			return nil, fmt.Errorf("ask console: %w", err)
 		}
 		return nil, fmt.Errorf("no console answers at %s: start one with aguada run or aguada console, or name it with --url", q.base)
 	}
@@ -198,6 +209,7 @@ func (q *query) tail(ctx context.Context, stdout io.Writer) error {
 		return err
 	}
 	defer res.Body.Close()
+	people := terminal.New(stdout, os.LookupEnv)
 	lines := bufio.NewScanner(res.Body)
 	lines.Buffer(nil, 16<<20)
 	for lines.Scan() {
@@ -219,7 +231,7 @@ func (q *query) tail(ctx context.Context, stdout io.Writer) error {
 			if q.json || q.ndjson {
 				_, err = fmt.Fprintf(stdout, "%s\n", r)
 			} else {
-				err = printRecord(stdout, r)
+				err = printRecord(people, r)
 			}
 			if err != nil {
 				return err
@@ -232,11 +244,13 @@ func (q *query) tail(ctx context.Context, stdout io.Writer) error {
 	return errors.Join(lines.Err(), errors.New("the console has ended"))
 }
 
-// table prints rows in columns.
-func table(w io.Writer, head string, rows func(row func(cells ...any))) error {
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+// table prints rows in columns, those that tell of errors set off.
+func table(w *terminal.Output, head string, rows func(row func(alarm bool, cells ...any))) error {
+	var text strings.Builder
+	t := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, head)
-	rows(func(cells ...any) {
+	alarms := []bool{false}
+	rows(func(alarm bool, cells ...any) {
 		for i, c := range cells {
 			if i > 0 {
 				fmt.Fprint(t, "\t")
@@ -244,14 +258,30 @@ func table(w io.Writer, head string, rows func(row func(cells ...any))) error {
 			fmt.Fprint(t, printable(fmt.Sprint(c)))
 		}
 		fmt.Fprintln(t)
+		alarms = append(alarms, alarm)
 	})
-	return t.Flush()
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	for i, line := range strings.Split(strings.TrimSuffix(text.String(), "\n"), "\n") {
+		switch {
+		case i == 0:
+			line = w.Faint(line)
+		case alarms[i]:
+			line = w.Alarm(line)
+		}
+		if _, err := fmt.Fprintln(w, line); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-// printable leaves out what a terminal would obey: services send anything.
+// printable leaves out what a terminal would obey, and what turns text around:
+// services send anything.
 func printable(s string) string {
 	return strings.Map(func(r rune) rune {
-		if r < ' ' || r >= 0x7f && r < 0xa0 {
+		if unicode.IsControl(r) || unicode.Is(unicode.Cf, r) {
 			return '·'
 		}
 		return r

@@ -69,7 +69,7 @@ func (s *Service) Tail(ctx context.Context, p *console.TailPayload, stream conso
 	}
 	f.Since, f.Until = 0, 0
 	most := min(p.Limit, tailMost)
-	next := s.store.Next(store.Logs)
+	next, begun := s.store.Next(store.Logs), false
 	return s.follow(ctx, tailEvery, func() error {
 		var missed uint64
 		var found []store.Ref
@@ -82,9 +82,10 @@ func (s *Service) Tail(ctx context.Context, p *console.TailPayload, stream conso
 			}
 			matched++
 		})
-		if matched == 0 && missed == 0 {
+		if matched == 0 && missed == 0 && begun {
 			return nil
 		}
+		begun = true // the first batch, even if it is empty, begins the answer
 		batch := &console.LogBatch{Records: make([]*console.LogRecord, 0, len(found)), Skipped: int64(matched - len(found)), Evicted: int64(missed)}
 		for i := range found {
 			batch.Records = append(batch.Records, record(found[(matched+i)%len(found)]))

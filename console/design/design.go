@@ -70,7 +70,7 @@ var _ = Service("console", func() {
 		HTTP(func() { GET("/traces.ndjson"); spanParams(); raw() })
 	})
 	Method("trace", func() {
-		Description("One trace, with its spans in order of their start, and the logs inside it.")
+		Description("One trace: its spans, each before those below it and these in order of their start, and the logs inside it.")
 		Payload(func() {
 			token()
 			Attribute("id", String, "The trace id.", func() { Pattern("^[0-9a-f]{32}$") })

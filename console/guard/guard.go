@@ -118,11 +118,9 @@ func protect(h http.Header) {
 
 // admit gives a request that was let in the credential of the API.
 func (g *Guard) admit(r *http.Request) {
-	switch {
-	case g.cfg.Token == nil:
-		r.Header.Set("Authorization", "Bearer "+g.key)
-	case len(r.Header.Values("Authorization")) == 0 && g.sessions.has(r):
-		r.Header.Set("Authorization", "Bearer "+g.secret())
+	secret := g.secret()
+	if g.cfg.Token == nil || len(r.Header.Values("Authorization")) == 0 && g.sessions.has(r, secret) {
+		r.Header.Set("Authorization", "Bearer "+secret)
 	}
 }
 

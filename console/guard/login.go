@@ -23,45 +23,52 @@ const (
 // none.
 type sessions struct {
 	mu    sync.Mutex
-	ends  map[string]time.Time
+	all   map[string]session
 	wrong int
 	since time.Time // of the wrong ones
 }
 
+// session ends after a while, or once its token is not the console's any more.
+type session struct {
+	ends  time.Time
+	token string
+}
+
 // open begins a session.
-func (s *sessions) open() string {
+func (s *sessions) open(token string) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := time.Now()
-	if s.ends == nil {
-		s.ends = make(map[string]time.Time)
+	if s.all == nil {
+		s.all = make(map[string]session)
 	}
 	var first string
-	for id, end := range s.ends {
-		if now.After(end) {
-			delete(s.ends, id)
-		} else if first == "" || end.Before(s.ends[first]) {
+	for id, v := range s.all {
+		if now.After(v.ends) {
+			delete(s.all, id)
+		} else if first == "" || v.ends.Before(s.all[first].ends) {
 			first = id
 		}
 	}
-	if len(s.ends) >= maxSessions {
-		delete(s.ends, first)
+	if len(s.all) >= maxSessions {
+		delete(s.all, first)
 	}
 	id := rand.Text()
-	s.ends[id] = now.Add(lasts)
+	s.all[id] = session{now.Add(lasts), token}
 	return id
 }
 
-// has reports whether a request is of a session.
-func (s *sessions) has(r *http.Request) bool {
+// has reports whether a request is of a session that was opened with the token
+// of now.
+func (s *sessions) has(r *http.Request, token string) bool {
 	cookies := r.CookiesNamed(cookieName)
 	if len(cookies) != 1 {
 		return false
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	end, ok := s.ends[cookies[0].Value]
-	return ok && time.Now().Before(end)
+	v, ok := s.all[cookies[0].Value]
+	return ok && time.Now().Before(v.ends) && token != "" && same(v.token, token)
 }
 
 // guess reports whether one more token may be tried.
@@ -98,14 +105,15 @@ func (g *Guard) login(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusTooManyRequests, "too many wrong tokens: try again in a moment")
 		return
 	}
-	if secret := g.secret(); secret == "" || !same(r.PostForm.Get("token"), secret) {
+	secret := g.secret()
+	if secret == "" || !same(r.PostForm.Get("token"), secret) {
 		w.Header().Set("Location", "/?login=wrong")
 		w.WriteHeader(http.StatusSeeOther)
 		return
 	}
 	g.sessions.right()
 	http.SetCookie(w, &http.Cookie{ //nolint:gosec // Secure wherever there is TLS
-		Name: cookieName, Value: g.sessions.open(), Path: "/", MaxAge: int(lasts / time.Second),
+		Name: cookieName, Value: g.sessions.open(secret), Path: "/", MaxAge: int(lasts / time.Second),
 		HttpOnly: true, Secure: g.cfg.TLS, SameSite: http.SameSiteStrictMode,
 	})
 	w.Header().Set("Location", back(r.PostForm.Get("back")))

@@ -84,7 +84,7 @@ func (r *Receiver) post(w http.ResponseWriter, req *http.Request, sig store.Sign
 	w.Header().Set("Content-Type", form)
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(refused.status)
-	_, _ = w.Write(b) //nolint:gosec // the sender may be gone; neither type of answer is HTML, nor may it be taken for that
+	_, _ = w.Write(b) // the sender may be gone
 }
 
 // write answers with a response of OTLP.
@@ -95,7 +95,7 @@ func write(w http.ResponseWriter, form string, code int, sig store.Signal, b []b
 	w.Header().Set("Content-Type", form)
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(code)
-	_, _ = w.Write(b) // the sender may be gone
+	_, _ = w.Write(b) //nolint:gosec // the sender may be gone; neither type of answer is HTML, nor may it be taken for that
 }
 
 // read reads a request and takes what it holds.

@@ -74,9 +74,9 @@ type matcher struct {
 	seg     *segment
 	sources []fromSource
 	attrs   []condition
-	text    []bool    // of the strings that contain Text
-	name    condition // Method as the name of a span
-	service named     // Method's part before the dot, as an attribute
+	text    []bool // of the strings that contain Text
+	name    uint32 // Method as the name of a span
+	service named  // Method's part before the dot, as an attribute
 	method  named
 	metric  uint32
 	wanted  uint64 // the conditions that must be met: all but those of NotEqual
@@ -122,7 +122,7 @@ func (f *Filter) prepare(sig Signal, s *segment) *matcher {
 		m.text = s.dict.containing([]byte(strings.ToLower(f.Text)))
 	}
 	if f.Method != "" {
-		m.name = m.condition(Match{Value: f.Method})
+		m.name = m.id(f.Method)
 		service, method, ok := strings.Cut(f.Method, ".")
 		if !ok {
 			service, method = "", f.Method
@@ -243,7 +243,7 @@ func (m *matcher) content(r *row) bool {
 	from := &m.sources[r.source]
 	met := from.met
 	text := m.text == nil || from.text || m.text[r.name]
-	method := m.Method == "" || r.name == m.name.value
+	method := m.Method == "" || r.name == m.name
 	if text && method && len(m.attrs) == 0 {
 		return true
 	}

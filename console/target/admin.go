@@ -78,11 +78,7 @@ type LeaseRequest struct {
 
 // State returns what /readyz says, of a service that is not ready too.
 func (v *Target) State(ctx context.Context) (*State, error) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	return v.state.get(func() (*State, error) {
-		ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
-		defer cancel()
+	return v.state.get(ctx, func(ctx context.Context) (*State, error) {
 		var s State
 		return &s, v.get(ctx, "/readyz", &s)
 	})

@@ -1,9 +1,13 @@
 package target
 
 import (
+	"bytes"
 	"cmp"
+	"compress/gzip"
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"time"
 
@@ -41,6 +45,7 @@ const (
 	maxFrames = 10_000
 	maxTop    = 200
 	maxDepth  = 512
+	maxPlain  = 64 << 20 // bytes, not packed
 )
 
 // kinds are the profiles of Go: the name at the private port, and the values
@@ -72,11 +77,32 @@ func (v *Target) Profile(ctx context.Context, kind string, seconds int) (*Profil
 	if status != 200 {
 		return nil, v.refused(status, b)
 	}
-	p, err := profile.ParseData(b)
+	p, err := parse(b)
 	if err != nil {
 		return nil, &Error{Text: v.Admin + path + " answers something that is no profile"}
 	}
 	return fold(p, kind, k.value)
+}
+
+// parse reads a profile, packed or not, within bounds.
+func parse(b []byte) (*profile.Profile, error) {
+	if bytes.HasPrefix(b, []byte{0x1f, 0x8b}) {
+		packed, err := gzip.NewReader(bytes.NewReader(b))
+		if err != nil {
+			return nil, err
+		}
+		if b, err = io.ReadAll(io.LimitReader(packed, maxPlain+1)); err != nil {
+			return nil, err
+		}
+	}
+	if len(b) > maxPlain {
+		return nil, errors.New("read profile: it is too large")
+	}
+	p, err := profile.ParseUncompressed(b)
+	if err != nil {
+		return nil, err
+	}
+	return p, p.CheckValid()
 }
 
 // fold makes the tree of a profile.

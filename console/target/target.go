@@ -49,7 +49,6 @@ type Config struct {
 type Target struct {
 	Config
 	client   *http.Client
-	mu       sync.Mutex
 	state    answer[*State]
 	contract answer[*contract]
 }
@@ -63,17 +62,26 @@ type contract struct {
 // answer is what was answered last, kept for a moment, so that many open pages
 // are one request.
 type answer[T any] struct {
+	mu    sync.Mutex
 	value T
 	err   error
 	at    time.Time
 }
 
-// keep is how long an answer is good for.
-const keep = 2 * time.Second
+const (
+	keep    = 2 * time.Second // how long an answer is good for
+	longest = 3 * time.Second // how long to wait for one
+)
 
-func (a *answer[T]) get(ask func() (T, error)) (T, error) {
+// get returns the last answer, or asks for a new one. Others wait for it too, so
+// that it does not end with the request that happened to be the first.
+func (a *answer[T]) get(ctx context.Context, ask func(context.Context) (T, error)) (T, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	if a.at.IsZero() || time.Since(a.at) > keep {
-		a.value, a.err = ask()
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), longest)
+		defer cancel()
+		a.value, a.err = ask(ctx)
 		a.at = time.Now()
 	}
 	return a.value, a.err
@@ -152,9 +160,7 @@ const maxFile = 16 << 20
 // Contract returns the contract, from the private port or from its file, and as
 // it was read.
 func (v *Target) Contract(ctx context.Context) (*policy.Contract, json.RawMessage, error) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	c, err := v.contract.get(func() (*contract, error) {
+	c, err := v.contract.get(ctx, func(ctx context.Context) (*contract, error) {
 		raw, err := v.readContract(ctx)
 		if err != nil {
 			return nil, err

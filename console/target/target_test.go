@@ -141,6 +141,12 @@ func check(t *testing.T, kind string, p *target.Profile) {
 	if len(p.Frames) < 2 || len(p.Top) == 0 || p.Frames[0].Value != p.Total || p.Frames[0].Parent != -1 {
 		t.Fatalf("%s has %d frames of %d in all: %+v", kind, len(p.Frames), p.Total, p.Frames[0])
 	}
+	adds(t, kind, p)
+}
+
+// adds says that every frame is what it and its callees are.
+func adds(t *testing.T, kind string, p *target.Profile) {
+	t.Helper()
 	below := make([]int64, len(p.Frames))
 	for i, f := range p.Frames {
 		if f.Parent >= i || i > 0 && f.Parent < 0 {

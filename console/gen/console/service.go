@@ -30,7 +30,8 @@ type Service interface {
 	// Consider [goa.design/goa/v3/pkg.SkipResponseWriter] to adapt existing
 	// implementations.
 	ExportSpans(context.Context, *ExportSpansPayload) (res *ExportSpansResult, body io.ReadCloser, err error)
-	// One trace, with its spans in order of their start, and the logs inside it.
+	// One trace: its spans, each before those below it and these in order of their
+	// start, and the logs inside it.
 	Trace(context.Context, *TracePayload) (res *Trace2, err error)
 	// Records that the filters match, the latest first, and how many there were
 	// over time.

@@ -133,7 +133,7 @@ export function Scatter(p: ScatterProps): JSX.Element {
   };
   const under = drag && !drag.down ? nearest(drag.x, drag.y) : undefined;
   return (
-    <div class="scatter" ref={box} onPointerDown={down} onPointerMove={move} onPointerUp={up} onPointerLeave={() => setDrag((d) => (d?.down ? d : null))}>
+    <div class="scatter" ref={box} onPointerDown={down} onPointerMove={move} onPointerUp={up} onPointerCancel={() => setDrag(null)} onPointerLeave={() => setDrag((d) => (d?.down ? d : null))}>
       <canvas ref={canvas} role="img" aria-label={`${p.traces.length} traces by their start and duration; the table below lists them. Drag to select some.`} />
       {drag?.down && <div class="scatter-drag" style={{ left: `${Math.min(drag.x, drag.toX)}px`, top: `${Math.min(drag.y, drag.toY)}px`, width: `${Math.abs(drag.toX - drag.x)}px`, height: `${Math.abs(drag.toY - drag.y)}px` }} />}
       {under && (

@@ -1,6 +1,6 @@
 // The spans of a trace over time.
 import type { JSX } from "preact";
-import { useMemo, useRef, useState } from "preact/hooks";
+import { useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import type { Span, Trace } from "../lib/api";
 import { duration } from "../lib/format";
 import { seriesColours } from "./theme";
@@ -45,7 +45,9 @@ const rowHeight = 26, window_ = 60; // rows that are in the page beyond those th
 
 export function Waterfall({ trace, selected, onSelect, critical }: WaterfallProps): JSX.Element {
   const whole: Zoom = { from: 0, until: Math.max(trace.duration_ns, 1) };
-  const [zoom, setZoom] = useState<Zoom>(whole);
+  const [part, setZoom] = useState<Zoom | null>(null);
+  const zoom = part ?? whole;
+  const box = useRef<HTMLDivElement>(null);
   const [closed, setClosed] = useState<ReadonlySet<string>>(new Set());
   const [first, setFirst] = useState(0);
   const all = useMemo(() => rows(trace.spans), [trace]);
@@ -63,27 +65,34 @@ export function Waterfall({ trace, selected, onSelect, critical }: WaterfallProp
     return next;
   });
   const keys = (e: KeyboardEvent) => {
-    const i = shown.findIndex((r) => r.span.span_id === selected);
-    const row = shown[i];
+    const row = shown[at];
     const step = { ArrowDown: 1, ArrowUp: -1 }[e.key];
     if (step !== undefined) {
-      const next = shown[Math.min(Math.max(i + step, 0), shown.length - 1)];
+      const next = shown[Math.min(Math.max(at + step, 0), shown.length - 1)];
       if (next) onSelect(next.span.span_id);
     } else if (e.key === "ArrowLeft" && row) {
       if (row.children && !closed.has(row.span.span_id)) toggle(row.span.span_id, true);
       else if (row.parent >= 0) onSelect(all[row.parent]!.span.span_id);
     } else if (e.key === "ArrowRight" && row) toggle(row.span.span_id, false);
+    else if (e.key === "Enter" && row) document.getElementById("span-details")?.focus();
     else return;
     e.preventDefault();
   };
+  const at = shown.findIndex((r) => r.span.span_id === selected);
+  useLayoutEffect(() => { // what is selected is in sight, also where keys or the address selected it
+    const b = box.current;
+    if (!b || at < 0) return;
+    if (at * rowHeight < b.scrollTop) b.scrollTop = at * rowHeight;
+    else if ((at + 1) * rowHeight > b.scrollTop + b.clientHeight) b.scrollTop = (at + 1) * rowHeight - b.clientHeight;
+  }, [selected, at]);
   const scrolled = (e: Event) => setFirst(Math.max(0, Math.floor((e.currentTarget as HTMLElement).scrollTop / rowHeight) - window_ / 2));
   const some = shown.length > 300 ? shown.slice(first, first + 40 + window_) : shown;
   const before = shown.length > 300 ? first : 0;
   return (
     <div class="waterfall">
-      <Ruler zoom={zoom} onZoom={setZoom} whole={whole} />
-      {(zoom.from > 0 || zoom.until < whole.until) && <button type="button" class="zoom-out" onClick={() => setZoom(whole)}>Show all</button>}
-      <div class="waterfall-rows" role="tree" aria-label="Spans" tabIndex={0} onKeyDown={keys} onScroll={scrolled}
+      <Ruler zoom={zoom} onZoom={setZoom} />
+      {part && <button type="button" class="zoom-out" onClick={() => setZoom(null)}>Show all</button>}
+      <div class="waterfall-rows" ref={box} role="tree" aria-label="Spans" tabIndex={0} onKeyDown={keys} onScroll={scrolled}
         aria-activedescendant={selected && some.some((r) => r.span.span_id === selected) ? `span-${selected}` : undefined}>
         <div role="presentation" style={{ height: `${before * rowHeight}px` }} />
         {some.map((r) => (
@@ -137,10 +146,10 @@ function Bar({ row, zoom, selected, closed, colour, path, onSelect, onToggle }: 
   const right = (span.offset_ns + span.duration_ns / 2 - zoom.from) / width > 0.6;
   return (
     <div id={`span-${span.span_id}`} class={`span${selected ? " span-selected" : ""}`} role="treeitem" aria-level={row.depth + 1} aria-selected={selected}
-      aria-expanded={row.children ? !closed : undefined} aria-label={`${span.name}, ${span.service}, ${duration(span.duration_ns)}${failed ? ", failed" : ""}`} onClick={onSelect}>
+      aria-expanded={row.children ? !closed : undefined} onClick={onSelect}>
       <div class="span-name" style={{ paddingLeft: `${Math.min(row.depth, 20) * 12 + 4}px` }}>
         {row.children > 0 && <span class="span-toggle" aria-hidden="true" onClick={(e) => { e.stopPropagation(); onToggle(); }}>{closed ? "▸" : "▾"}</span>}
-        <span class={failed ? "bad" : undefined} title={`${span.name} · ${span.service}`}>{failed ? "✕ " : ""}{span.name}</span>
+        <span class={failed ? "bad" : undefined} title={`${span.name} · ${span.service}`}>{failed && <span aria-hidden="true">✕ </span>}{span.name}<span class="hidden">, {span.service}{failed && ", failed"}, </span></span>
         {closed && <span class="quiet"> +{row.children}</span>}
       </div>
       <div class="span-track">
@@ -154,7 +163,7 @@ function Bar({ row, zoom, selected, closed, colour, path, onSelect, onToggle }: 
 }
 
 /** Ruler shows the time; what is dragged over on it is zoomed to. */
-function Ruler({ zoom, whole, onZoom }: { zoom: Zoom; whole: Zoom; onZoom: (z: Zoom) => void }): JSX.Element {
+function Ruler({ zoom, onZoom }: { zoom: Zoom; onZoom: (z: Zoom | null) => void }): JSX.Element {
   const box = useRef<HTMLDivElement>(null);
   const [drag, setDrag] = useState<{ from: number; to: number } | null>(null);
   const share = (e: PointerEvent) => {
@@ -172,7 +181,7 @@ function Ruler({ zoom, whole, onZoom }: { zoom: Zoom; whole: Zoom; onZoom: (z: Z
   const marks = [0, 0.25, 0.5, 0.75, 1];
   return (
     <div class="ruler" title="Drag to zoom, double click to show all">
-      <div class="ruler-track" ref={box} onDblClick={() => onZoom(whole)}
+      <div class="ruler-track" ref={box} onDblClick={() => onZoom(null)} onPointerCancel={() => setDrag(null)}
         onPointerDown={(e) => { setDrag({ from: share(e), to: share(e) }); e.currentTarget.setPointerCapture(e.pointerId); }}
         onPointerMove={(e) => { const to = share(e); setDrag((d) => d && { ...d, to }); }} onPointerUp={up}>
         {marks.map((m) => <span key={m} style={m === 1 ? { right: "0" } : { left: `${m * 100}%` }}>{duration(zoom.from + m * (zoom.until - zoom.from))}</span>)}

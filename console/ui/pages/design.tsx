@@ -38,7 +38,7 @@ function Contracts({ service, document: d, proof }: { service: string; document:
           {d.source && <> from <code>{d.source.dir}</code> (<code title={d.source.sha256}>{d.source.sha256.slice(0, 12)}</code>)</>}
         </p>
       </div>
-      {proof ? <Verdicts proof={proof} /> : <p class="quiet">No proof is known: <code>aguada prove --json . &gt; proof.json</code> makes one, <code>aguada console --proof {service}=proof.json</code> shows it here.</p>}
+      {proof ? <Verdicts proof={proof} /> : <p class="quiet">No proof is known: <code>aguada prove DIR</code> makes one of the service in a folder, which the console of <code>aguada run DIR</code> shows here; any other with <code>aguada console --proof {service}=DIR/.aguada/proof.json</code>.</p>}
       {(d.schemes?.length ?? 0) > 0 && <Schemes schemes={d.schemes!} />}
       <Field label="Find a method">
         <input type="search" data-search value={find} placeholder="name, route, scheme, limit…"

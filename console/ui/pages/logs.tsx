@@ -1,6 +1,6 @@
 // Logs: what matched, and what arrives.
 import type { JSX } from "preact";
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { Levels } from "../chart/levels";
 import { url, useData, type LogBatch, type LogList, type LogRecord } from "../lib/api";
 import { count } from "../lib/format";
@@ -44,10 +44,11 @@ function Controls({ live }: { live: boolean }): JSX.Element {
       <Field label="Level">
         <select value={query["level"] ?? ""} onChange={(e) => set({ level: e.currentTarget.value })}>
           <option value="">any</option>
-          {["debug", "info", "warn", "error"].map((l) => <option key={l} value={l}>{l} and above</option>)}
+          {["trace", "debug", "info", "warn", "error", "fatal"].map((l) => <option key={l} value={l}>{l} and above</option>)}
         </select>
       </Field>
       <Filters names={["http.response.status_code", "error.type", "service", "method", "request_id", "enduser.id", "client.address"]} />
+      {query["trace"] && <button type="button" class="chip" aria-label="Remove the filter by trace" onClick={() => set({ trace: undefined })}>trace={query["trace"].slice(0, 8)} ×</button>}
       <button type="button" aria-pressed={live} disabled={query["until"] !== undefined} onClick={() => set({ tail: live ? "off" : undefined }, { replace: true })}>{live ? "Following" : "Follow"}</button>
       <a class="button" href={url("/logs.ndjson", { ...filter(query), limit: 100000 })} download="logs.ndjson">Export NDJSON</a>
       {["q", "method", "level", "trace", "attr"].some((k) => query[k]) &&
@@ -63,7 +64,7 @@ function Found({ live }: { live: boolean }): JSX.Element {
   const tail = useTail(live ? url("/logs/live", { ...asked, limit: 500 }) : null);
   const known = new Set(tail.records.map((r) => r.seq));
   const older = data?.records.filter((r) => !known.has(r.seq)) ?? [];
-  const records = tail.records.length ? [...tail.records].reverse().concat(older) : older;
+  const records = tail.records.length ? [...older].reverse().concat(tail.records).sort((a, b) => b.seq - a.seq) : older;
   const link = (name: string, value: string) => to("/logs", { ...query, attr: join([...new Set([...list(query["attr"]), `${name}=${value}`])]) });
   return (
     <>
@@ -100,32 +101,52 @@ interface Tail {
 function useTail(address: string | null): Tail {
   const [tail, setTail] = useState<Tail>({ records: [], skipped: 0 });
   const { paused } = useLive();
+  useEffect(() => setTail({ records: [], skipped: 0 }), [address]); // a pause leaves what is being read
   useEffect(() => {
-    setTail({ records: [], skipped: 0 });
     if (!address || paused) return;
-    const source = new EventSource(address);
-    let waiting: LogBatch[] = [];
+    let waiting: Tail = { records: [], skipped: 0 };
     let frame = 0;
     const show = () => {
       frame = 0;
-      const batches = waiting;
-      waiting = [];
-      setTail((t) => {
-        const skipped = t.skipped + batches.reduce((n, b) => n + b.skipped + b.evicted, 0);
-        const all = t.records.concat(...batches.map((b) => b.records));
-        return { records: all.slice(-most), skipped };
-      });
+      const arrived = waiting;
+      waiting = { records: [], skipped: 0 };
+      setTail((t) => joined(t, arrived));
     };
-    source.onmessage = (e: MessageEvent<string>) => {
-      waiting.push(JSON.parse(e.data) as LogBatch);
+    const stop = listen(address, (b) => {
+      waiting = joined(waiting, { records: b.records, skipped: b.skipped + b.evicted }); // hidden pages have no frames
       if (!frame) frame = requestAnimationFrame(show);
-    };
+    });
     return () => {
-      source.close();
+      stop();
       cancelAnimationFrame(frame);
+      show();
     };
   }, [address, paused]);
   return tail;
+}
+
+/** joined puts what arrived after what there was, which goes where the console was started anew: it counts from the beginning. */
+function joined(t: Tail, next: Tail): Tail {
+  const last = t.records.at(-1), first = next.records[0];
+  const before = last && first && first.seq <= last.seq ? [] : t.records;
+  return { records: before.concat(next.records).slice(-most), skipped: t.skipped + next.skipped };
+}
+
+/** listen calls f with what arrives; it connects again where the console refused or went away. */
+function listen(address: string, f: (b: LogBatch) => void): () => void {
+  let source: EventSource, timer = 0;
+  const connect = () => {
+    source = new EventSource(address);
+    source.onmessage = (e: MessageEvent<string>) => f(JSON.parse(e.data) as LogBatch);
+    source.onerror = () => {
+      if (source.readyState === EventSource.CLOSED) timer = window.setTimeout(connect, 3000);
+    };
+  };
+  connect();
+  return () => {
+    clearTimeout(timer);
+    source.close();
+  };
 }
 
 const rowHeight = 22;
@@ -139,7 +160,7 @@ function Lines({ records, link }: { records: LogRecord[]; link: (name: string, v
   const first = Math.max(0, Math.floor(top / rowHeight) - 20);
   const some = records.slice(first, first + 90);
   const newest = records[0]?.seq;
-  useEffect(() => { // what is read stays where it is while newer rows come above it
+  useLayoutEffect(() => { // what is read stays where it is while newer rows come above it
     const b = box.current;
     if (b && b.scrollTop > rowHeight && anchor.current !== undefined) {
       const moved = records.findIndex((r) => r.seq === anchor.current);

@@ -65,7 +65,7 @@ function Spans({ trace }: { trace: State }): JSX.Element {
     <div class={selected ? "trace-parts trace-open" : "trace-parts"}>
       <div>
         <label class="check-line"><input type="checkbox" checked={critical} onChange={() => set({ path: critical ? "off" : undefined }, { replace: true })} /> show what it waited for (critical path)</label>
-        <Waterfall trace={trace} selected={selected?.span_id} critical={critical} onSelect={(span) => set({ span }, { replace: true })} />
+        <Waterfall key={trace.id} trace={trace} selected={selected?.span_id} critical={critical} onSelect={(span) => set({ span }, { replace: true })} />
       </div>
       {selected && <Details trace={trace} span={selected} />}
     </div>
@@ -78,7 +78,7 @@ function Details({ trace, span }: { trace: State; span: Span }): JSX.Element {
   const waited = trace.critical_path.filter((c) => c.span_id === span.span_id).reduce((sum, c) => sum + c.duration_ns, 0);
   const link = (name: string, value: string) => to("/traces", { attr: `${name}=${value}` });
   return (
-    <aside class="span-details" aria-label={`Span ${span.name}`}>
+    <aside class="span-details" id="span-details" tabIndex={-1} aria-label={`Span ${span.name}`}>
       <div class="detail-head">
         <h2>{span.name}</h2>
         <button type="button" onClick={() => set({ span: undefined }, { replace: true })}>Close</button>

@@ -67,7 +67,10 @@ func (o *Output) Println(text string) { _, _ = o.Write([]byte(text + "\n")) }
 func (o *Output) Printf(format string, args ...any) { o.Println(fmt.Sprintf(format, args...)) }
 
 // Error writes a message that asks for attention.
-func (o *Output) Error(err error) { o.Println(o.paint("31", "error:") + " " + err.Error()) }
+func (o *Output) Error(err error) { o.Println(o.Alarm("error:") + " " + err.Error()) }
+
+// Alarm returns text that asks for attention, where colour is on.
+func (o *Output) Alarm(text string) string { return o.paint("31", text) }
 
 // Bold returns text set off from the rest, where colour is on.
 func (o *Output) Bold(text string) string { return o.paint("1", text) }

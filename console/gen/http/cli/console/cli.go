@@ -402,7 +402,7 @@ func consoleUsage() {
 	fmt.Fprintln(os.Stderr, `    methods: Every method of every contract, against what happened.`)
 	fmt.Fprintln(os.Stderr, `    traces: Traces with a span that the filters match, the latest first.`)
 	fmt.Fprintln(os.Stderr, `    export-spans: The spans that the filters match, the latest first, one JSON object a line (NDJSON).`)
-	fmt.Fprintln(os.Stderr, `    trace: One trace, with its spans in order of their start, and the logs inside it.`)
+	fmt.Fprintln(os.Stderr, `    trace: One trace: its spans, each before those below it and these in order of their start, and the logs inside it.`)
 	fmt.Fprintln(os.Stderr, `    logs: Records that the filters match, the latest first, and how many there were over time.`)
 	fmt.Fprintln(os.Stderr, `    export-logs: The records that the filters match, the latest first, one JSON object a line (NDJSON).`)
 	fmt.Fprintln(os.Stderr, `    tail: Records that the filters match, as they arrive. Where they arrive faster than can be read, some are left out, and skipped says how many; the store has them all.`)
@@ -560,7 +560,7 @@ func consoleTraceUsage() {
 
 	// Description
 	fmt.Fprintln(os.Stderr)
-	fmt.Fprintln(os.Stderr, `One trace, with its spans in order of their start, and the logs inside it.`)
+	fmt.Fprintln(os.Stderr, `One trace: its spans, each before those below it and these in order of their start, and the logs inside it.`)
 
 	// Flags list
 	fmt.Fprintln(os.Stderr, `    -id STRING: The trace id.`)
