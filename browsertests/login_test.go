@@ -50,7 +50,7 @@ func (s *shop) client(l *listener, scopes ...string) *oauth2.Config {
 // method of the reference service answers.
 func TestLogin(t *testing.T) {
 	program := chromium(t)
-	s := runOrders(t)
+	s := orders(t)
 	tab := browser(t, program)
 	l := listen(t)
 	c := s.client(l, "api:read", "openid")

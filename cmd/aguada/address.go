@@ -67,10 +67,16 @@ const (
 	defaultGRPC  = "127.0.0.1:8081"
 )
 
-// beside settles the address of a further listener: that of its variable, else
-// the default, else, where another service has that, any free port.
+// beside settles the address of a further listener: that of its variable, where
+// port 0 becomes a free one, else the default, else, where another service has that, any free port.
 func beside(ctx context.Context, lookup func(string) string, variable, usual string) (string, error) {
 	if v := lookup(variable); v != "" {
+		if host, port, err := net.SplitHostPort(v); err == nil && port == "0" { // made real, to be told
+			if port, err = freePort(ctx, host); err != nil {
+				return "", fmt.Errorf("find a free port: %w", err)
+			}
+			v = net.JoinHostPort(host, port)
+		}
 		return v, nil
 	}
 	if (address{listen: usual}).check(ctx) == nil {

@@ -7,6 +7,7 @@ type Listener = () => void;
 interface Live {
   paused: boolean;
   connected: boolean;
+  hidden: boolean;
   source: EventSource | undefined;
   last: number; // when listeners were told last
   timer: number | undefined;
@@ -14,14 +15,14 @@ interface Live {
 
 const listeners = new Set<Listener>();
 const watchers = new Set<Listener>();
-let live: Live = { paused: false, connected: false, source: undefined, last: 0, timer: undefined };
+let live: Live = { paused: false, connected: false, hidden: document.hidden, source: undefined, last: 0, timer: undefined };
 
 const every = 1000; // milliseconds between two reloads at least
 
 function set(change: Partial<Live>): void {
-  const seen = live.paused !== (change.paused ?? live.paused) || live.connected !== (change.connected ?? live.connected);
+  const before = live;
   live = { ...live, ...change };
-  if (seen) for (const w of watchers) w();
+  if (live.paused !== before.paused || live.connected !== before.connected || live.hidden !== before.hidden) for (const w of watchers) w();
 }
 
 function tell(): void {
@@ -36,7 +37,7 @@ function arrived(): void {
 }
 
 function connect(): void {
-  if (live.source) return;
+  if (live.source || document.hidden) return;
   const source = new EventSource("/api/changes");
   source.onopen = () => set({ connected: true });
   source.onerror = () => {
@@ -65,7 +66,7 @@ export function pause(on: boolean): void {
 }
 
 /** useLive returns how live the page is. */
-export function useLive(): { paused: boolean; connected: boolean } {
+export function useLive(): { paused: boolean; connected: boolean; hidden: boolean } {
   const [, again] = useState(0);
   useEffect(() => {
     const w = () => again((n) => n + 1);
@@ -73,7 +74,18 @@ export function useLive(): { paused: boolean; connected: boolean } {
     connect();
     return () => void watchers.delete(w);
   }, []);
-  return { paused: live.paused, connected: live.connected };
+  return { paused: live.paused, connected: live.connected, hidden: live.hidden };
 }
 
-document.addEventListener("visibilitychange", () => !document.hidden && arrived());
+// A browser has six connections to the console at most, for all of its tabs and
+// the pages that it keeps for going back: those that nobody sees have no stream.
+document.addEventListener("visibilitychange", () => {
+  if (document.hidden) {
+    live.source?.close();
+    set({ source: undefined, connected: false, hidden: true });
+  } else {
+    set({ hidden: false });
+    if (watchers.size + listeners.size > 0) connect();
+    arrived();
+  }
+});

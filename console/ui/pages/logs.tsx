@@ -60,7 +60,11 @@ function Controls({ live }: { live: boolean }): JSX.Element {
 function Found({ live }: { live: boolean }): JSX.Element {
   const { query, set } = useLocation();
   const asked = filter(query);
-  const { data, error } = useData<LogList>("/logs", { ...asked, limit: 500 }, { every: live ? 10 : 0 });
+  const { data, error, reload } = useData<LogList>("/logs", { ...asked, limit: 500 }, { every: live ? 10 : 0 });
+  const { hidden } = useLive();
+  useEffect(() => { // what came while nobody looked
+    if (live && data && !hidden) reload();
+  }, [hidden]);
   const tail = useTail(live ? url("/logs/live", { ...asked, limit: 500 }) : null);
   const known = new Set(tail.records.map((r) => r.seq));
   const older = data?.records.filter((r) => !known.has(r.seq)) ?? [];
@@ -100,10 +104,10 @@ interface Tail {
 /** useTail follows an address; null follows nothing. What arrives is shown once a frame at most. */
 function useTail(address: string | null): Tail {
   const [tail, setTail] = useState<Tail>({ records: [], skipped: 0 });
-  const { paused } = useLive();
+  const { paused, hidden } = useLive();
   useEffect(() => setTail({ records: [], skipped: 0 }), [address]); // a pause leaves what is being read
   useEffect(() => {
-    if (!address || paused) return;
+    if (!address || paused || hidden) return;
     let waiting: Tail = { records: [], skipped: 0 };
     let frame = 0;
     const show = () => {
@@ -121,7 +125,7 @@ function useTail(address: string | null): Tail {
       cancelAnimationFrame(frame);
       show();
     };
-  }, [address, paused]);
+  }, [address, paused, hidden]);
   return tail;
 }
 

@@ -1,0 +1,1 @@
+import{c as o,e as c}from"./chunk-DVIBOVTH.js";function u(t){let[i,r]=o(0);return c(()=>{let e=t.current;if(!e)return;r(Math.floor(e.clientWidth));let n=new ResizeObserver(()=>r(Math.floor(e.clientWidth)));return n.observe(e),()=>n.disconnect()},[t.current]),i}export{u as a};

@@ -1,1 +1,0 @@
-import{c as o,e as c}from"./chunk-OXXDVVRV.js";function u(t){let[i,r]=o(0);return c(()=>{let e=t.current;if(!e)return;r(Math.floor(e.clientWidth));let n=new ResizeObserver(()=>r(Math.floor(e.clientWidth)));return n.observe(e),()=>n.disconnect()},[t.current]),i}export{u as a};
