@@ -240,7 +240,7 @@ func TestWhatWasSentIsShown(t *testing.T) {
 			t.Errorf("%q finds %d spans, want %d", filter, found.Matched, want)
 		}
 	}
-	r.get("/api/traces", &found)
+	r.get("/api/traces?order=slowest", &found)
 	if v := found.Traces[0]; v.ID != id || v.Name != "GET /cart" || v.Status != "200" || v.Spans != 4 || v.Errors != 1 || len(v.Services) != 2 || v.Partial {
 		t.Errorf("the trace is listed as %+v", v)
 	}

@@ -45,6 +45,7 @@ var filters = []struct{ name, kinds, usage string }{
 	{"status", "traces", "error or ok"},
 	{"min", "traces", "shortest duration, such as 20ms"},
 	{"max", "traces", "longest duration"},
+	{"order", "traces", "which come first: latest or slowest"},
 	{"kind", "traces", "kind of span: server, client, internal, producer or consumer"},
 	{"trace", "traces logs", "only of this trace"},
 	{"level", "logs", "least level: debug, info, warn or error"},

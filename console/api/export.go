@@ -87,7 +87,9 @@ type spanLine struct {
 
 // ExportSpans implements console.Service.
 func (s *Service) ExportSpans(ctx context.Context, p *console.ExportSpansPayload) (*console.ExportSpansResult, io.ReadCloser, error) {
-	f, err := s.spanFilter((*console.TracesPayload)(p))
+	f, err := s.spanFilter(&console.TracesPayload{
+		Since: p.Since, Until: p.Until, Service: p.Service, Q: p.Q, Attr: p.Attr, Method: p.Method, Status: p.Status, Min: p.Min, Max: p.Max, Trace: p.Trace, Kind: p.Kind,
+	})
 	if err != nil {
 		return nil, nil, err
 	}

@@ -18,7 +18,11 @@ func (s *Service) Traces(_ context.Context, p *console.TracesPayload) (*console.
 	if err != nil {
 		return nil, err
 	}
-	hits, all, scanned := s.store.Found(f, p.Limit)
+	order := store.Latest
+	if p.Order == "slowest" {
+		order = store.Slowest
+	}
+	hits, all, scanned := s.store.Found(f, order, p.Limit)
 	out := &console.TraceList{Traces: []*console.TraceSummary{}, Matched: scanned.Matched, Scanned: scanned.Looked, More: all > len(hits)}
 	for _, h := range hits {
 		refs, evicted := s.store.Of(store.Traces, h.Trace)

@@ -57,10 +57,13 @@ var _ = Service("console", func() {
 		HTTP(func() { GET("/methods"); windowParams(); Param("service") })
 	})
 	Method("traces", func() {
-		Description("Traces with a span that the filters match, the latest first.")
-		Payload(func() { spanFilters(500) })
+		Description("Traces with a span that the filters match.")
+		Payload(func() {
+			spanFilters(500)
+			Attribute("order", String, "Which come first: the latest, or those with the longest span that matches.", func() { Enum("latest", "slowest"); Default("latest") })
+		})
 		Result(TraceList)
-		HTTP(func() { GET("/traces"); spanParams() })
+		HTTP(func() { GET("/traces"); spanParams(); Param("order") })
 	})
 	Method("export_spans", func() {
 		Description("The spans that the filters match, the latest first, one JSON object a line (NDJSON).")

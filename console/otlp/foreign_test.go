@@ -40,7 +40,7 @@ func TestTelemetrygen(t *testing.T) {
 			t.Errorf("of signal %d, %d arrived and %d are found, %d were sent", sig, c.Received, n, want)
 		}
 	}
-	if hits, all, _ := st.Found(&store.Filter{}, 1); all != 100 || len(hits) != 1 || hits[0].Matched != 4 {
+	if hits, all, _ := st.Found(&store.Filter{}, store.Latest, 1); all != 100 || len(hits) != 1 || hits[0].Matched != 4 {
 		t.Errorf("there are %d traces, want 100 of 4 spans: %v", all, hits)
 	}
 }

@@ -160,24 +160,35 @@ func (t *top) add(r Ref, limit int) {
 type Hit struct {
 	Trace TraceID
 	// Matched is how many of its spans matched, Latest the begin of the last
-	// of them.
-	Matched int
-	Latest  int64
+	// of them, Longest the duration of the longest.
+	Matched         int
+	Latest, Longest int64
 }
 
-// Found returns the traces with a span that f matches, the latest first, at
-// most limit, and how many traces there are in all.
-func (s *Store) Found(f *Filter, limit int) (hits []Hit, traces int, scanned Scanned) {
+// Order says which traces come first.
+type Order func(a, b *Hit) int
+
+// Latest puts those with the latest span that matched first.
+func Latest(a, b *Hit) int { return cmp.Compare(b.Latest, a.Latest) }
+
+// Slowest puts those with the longest span that matched first.
+func Slowest(a, b *Hit) int { return cmp.Compare(b.Longest, a.Longest) }
+
+// Found returns the traces with a span that f matches, at most limit, and how
+// many traces there are in all.
+func (s *Store) Found(f *Filter, order Order, limit int) (hits []Hit, traces int, scanned Scanned) {
 	found := make([]finds, Workers())
-	scanned = s.Each(Traces, f, func(w int, r Ref) { found[w].add(r.Trace(), r.Time(), 1) })
+	scanned = s.Each(Traces, f, func(w int, r Ref) {
+		found[w].add(Hit{r.Trace(), 1, r.Time(), r.Duration()})
+	})
 	all := &found[0]
 	for _, more := range found[1:] {
 		for _, h := range more.hits {
-			all.add(h.Trace, h.Latest, h.Matched)
+			all.add(h)
 		}
 	}
 	traces = len(all.hits)
-	return latestHits(all.hits, limit), traces, scanned
+	return first(all.hits, order, limit), traces, scanned
 }
 
 // finds collects the traces of spans that matched.
@@ -188,42 +199,39 @@ type finds struct {
 	here int32
 }
 
-func (f *finds) add(t TraceID, begin int64, n int) {
-	if t != f.last || len(f.hits) == 0 {
-		at, ok := f.at[t]
+func (f *finds) add(more Hit) {
+	if more.Trace != f.last || len(f.hits) == 0 {
+		at, ok := f.at[more.Trace]
 		if !ok {
 			if f.at == nil {
 				f.at = make(map[TraceID]int32)
 			}
 			at = int32(len(f.hits))
-			f.at[t] = at
-			f.hits = append(f.hits, Hit{Trace: t, Latest: math.MinInt64})
+			f.at[more.Trace] = at
+			f.hits = append(f.hits, Hit{Trace: more.Trace, Latest: math.MinInt64})
 		}
-		f.last, f.here = t, at
+		f.last, f.here = more.Trace, at
 	}
 	h := &f.hits[f.here]
-	h.Matched += n
-	h.Latest = max(h.Latest, begin)
+	h.Matched += more.Matched
+	h.Latest, h.Longest = max(h.Latest, more.Latest), max(h.Longest, more.Longest)
 }
 
-// latestHits returns the latest of all, the latest first.
-func latestHits(all []Hit, limit int) []Hit {
-	order := func(a, b Hit) int {
-		return cmp.Or(cmp.Compare(b.Latest, a.Latest), slices.Compare(a.Trace[:], b.Trace[:]))
-	}
+// first returns those that come first, in order, without sorting all.
+func first(all []Hit, order Order, limit int) []Hit {
+	compare := func(a, b Hit) int { return cmp.Or(order(&a, &b), slices.Compare(a.Trace[:], b.Trace[:])) }
 	var some []Hit
-	floor := int64(math.MinInt64)
+	full := false // then the last of some is the last that counts
 	for _, h := range all {
-		if h.Latest < floor {
+		if full && compare(h, some[limit-1]) > 0 {
 			continue
 		}
 		if some = append(some, h); len(some) >= 2*limit+64 {
-			slices.SortFunc(some, order)
-			some = some[:limit]
-			floor = some[limit-1].Latest
+			slices.SortFunc(some, compare)
+			some, full = some[:limit], true
 		}
 	}
-	slices.SortFunc(some, order)
+	slices.SortFunc(some, compare)
 	return some[:min(limit, len(some))]
 }
 

@@ -6,7 +6,7 @@
 //	}
 //	defer st.Close()
 //	st.Add(&store.Batch{…})
-//	found := st.Spans(store.Filter{Service: "shop", Errors: true, Limit: 100})
+//	hits, all, _ := st.Found(&store.Filter{Service: "shop", Status: store.StatusError}, store.Slowest, 100)
 //
 // What arrived is packed into segments, each with its own dictionary of strings.
 // When the budget is spent, the oldest segment gives way, of whatever signal;

@@ -211,7 +211,7 @@ func TestFilters(t *testing.T) {
 func TestLatestTracesComeFirst(t *testing.T) {
 	s := open(t, store.Config{})
 	s.Add(spans(0, 500))
-	hits, all, _ := s.Found(&store.Filter{}, 3)
+	hits, all, _ := s.Found(&store.Filter{}, store.Latest, 3)
 	var got []store.TraceID
 	for _, h := range hits {
 		got = append(got, h.Trace)
@@ -277,6 +277,17 @@ func TestAHalfTraceIsCalledOne(t *testing.T) {
 	refs, evicted := s.Of(store.Traces, traceID(0))
 	if evicted < 4 || len(refs) == 0 {
 		t.Errorf("%d spans are here, %d gave way; the first 4 must have", len(refs), evicted)
+	}
+}
+
+func TestSlowestTracesComeFirst(t *testing.T) {
+	s := open(t, store.Config{})
+	s.Add(spans(0, 500))
+	hits, _, _ := s.Found(&store.Filter{}, store.Slowest, 7)
+	for i, h := range hits { // the durations repeat every 100 traces
+		if want := int64(100_000); i < 5 && h.Longest != want || i >= 5 && h.Longest != want-1000 {
+			t.Errorf("trace %d of the slowest takes %d", i, h.Longest)
+		}
 	}
 }
 
@@ -388,7 +399,7 @@ func TestAddingAndSearchingAtOnce(t *testing.T) {
 	for range 2 {
 		wg.Go(func() {
 			for range 30 {
-				hits, _, _ := s.Found(&store.Filter{Text: "broke"}, 10)
+				hits, _, _ := s.Found(&store.Filter{Text: "broke"}, store.Latest, 10)
 				for _, h := range hits {
 					refs, _ := s.Of(store.Traces, h.Trace)
 					for _, r := range refs {
@@ -429,7 +440,7 @@ func BenchmarkSearch(b *testing.B) {
 	} {
 		b.Run(name, func(b *testing.B) {
 			for b.Loop() {
-				s.Found(&f, 100)
+				s.Found(&f, store.Latest, 100)
 			}
 		})
 	}
@@ -453,7 +464,7 @@ func TestFigures(t *testing.T) {
 	best := time.Hour
 	for range 5 {
 		began := time.Now()
-		s.Found(&store.Filter{Text: "0123", Attrs: []store.Match{store.ParseMatch("http.response.status_code=203")}}, 100)
+		s.Found(&store.Filter{Text: "0123", Attrs: []store.Match{store.ParseMatch("http.response.status_code=203")}}, store.Latest, 100)
 		best = min(best, time.Since(began))
 	}
 	t.Logf("%d spans, %d bytes each, searched in %v", kept, held/kept, best)

@@ -21,7 +21,7 @@ type Service interface {
 	Overview(context.Context, *OverviewPayload) (res *Overview2, err error)
 	// Every method of every contract, against what happened.
 	Methods(context.Context, *MethodsPayload) (res []*MethodState, err error)
-	// Traces with a span that the filters match, the latest first.
+	// Traces with a span that the filters match.
 	Traces(context.Context, *TracesPayload) (res *TraceList, err error)
 	// The spans that the filters match, the latest first, one JSON object a line
 	// (NDJSON).
@@ -1002,6 +1002,8 @@ type TracesPayload struct {
 	Trace *string
 	// Only spans of this kind.
 	Kind *string
+	// Which come first: the latest, or those with the longest span that matches.
+	Order string
 }
 
 // MakeBadRequest builds a goa.ServiceError from an error.

@@ -102,7 +102,7 @@ var contract = &policy.Contract{
 	SchemaURI: "https://aguada.dev/schema/contract-1.json",
 	Generator: "aguada 0.1.0-dev",
 	API:       policy.API{Name: "console", Title: "Aguada console", Version: "1.0.0"},
-	Source:    &policy.Source{Dir: "design", SHA256: "b53ea4c155b6bc13d8a9bbd118d92c7cf9a6b5c422dc2762bd67ea28de305737"},
+	Source:    &policy.Source{Dir: "design", SHA256: "fcc68d603015fd1ae9e040bfa0bdc2c4bd24df7048f5ada70a4c06b1c94908c1"},
 	Schemes: []policy.Scheme{
 		{Name: "token", Kind: "api_key"},
 	},

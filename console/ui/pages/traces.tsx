@@ -13,7 +13,7 @@ const most = 500; // traces in the plot and the list
 
 export default function Traces(): JSX.Element {
   const { query, set } = useLocation();
-  const { data, error } = useData<TraceList>("/traces", { ...filter(query), limit: most }, { live: true });
+  const { data, error } = useData<TraceList>("/traces", { ...filter(query), order: query["order"], limit: most }, { live: true });
   useRows("tbody th a");
   const zoom = (since: number, until: number, min: number, max: number) => set({
     since: new Date(since).toISOString(), until: new Date(until).toISOString(), min: `${Math.floor(min)}ns`, max: `${Math.ceil(max)}ns`,
@@ -29,7 +29,7 @@ export default function Traces(): JSX.Element {
         <>
           <Scatter traces={data.traces} {...span(query)} onRange={zoom} />
           <p class="quiet" aria-live="polite">
-            {data.more ? `The latest ${count(data.traces.length)} traces` : `${count(data.traces.length)} traces`}; {count(data.matched)} of {count(data.scanned)} spans match.
+            {data.more ? `The ${query["order"] ?? "latest"} ${count(data.traces.length)} traces` : `${count(data.traces.length)} traces`}; {count(data.matched)} of {count(data.scanned)} spans match.
           </p>
           <List traces={data.traces} />
         </>
@@ -49,14 +49,26 @@ function Nothing(): JSX.Element {
   );
 }
 
+/** share is the length of a bar in percent: by the logarithm, as in the plot, since one slow trace would make all others alike. */
+function share(ns: number, shortest: number, longest: number): number {
+  const low = Math.log(Math.max(shortest, 1)) - 0.5, high = Math.log(Math.max(longest, 2));
+  return Math.max((100 * (Math.log(Math.max(ns, 1)) - low)) / Math.max(high - low, 0.1), 1);
+}
+
 function List({ traces }: { traces: TraceSummary[] }): JSX.Element {
   const { query, set } = useLocation();
-  const longest = Math.max(...traces.map((t) => t.duration_ns), 1);
+  const longest = Math.max(...traces.map((t) => t.duration_ns), 1), shortest = Math.min(...traces.map((t) => t.duration_ns), longest);
   const first = query["compare"];
+  const order = query["order"] ?? "latest";
+  const head = (key: string, label: string, look?: string) => (
+    <th scope="col" class={look} aria-sort={order === key ? "descending" : undefined}>
+      <button type="button" class="link" onClick={() => set({ order: key === "latest" ? undefined : key })}>{label}{order === key ? " ↓" : ""}</button>
+    </th>
+  );
   return (
     <div class="scroll" tabIndex={0} role="region" aria-label="Traces, table">
       <table class="traces">
-        <thead><tr><th scope="col">Trace</th><th scope="col">Start</th><th scope="col" class="num">Duration</th><th scope="col"><span class="hidden">How long beside the others</span></th><th scope="col">Status</th><th scope="col" class="num">Spans</th><th scope="col">Services</th><th scope="col">Compare</th></tr></thead>
+        <thead><tr><th scope="col">Trace</th>{head("latest", "Start")}{head("slowest", "Duration", "num")}<th scope="col"><span class="hidden">How long beside the others, by its logarithm</span></th><th scope="col">Status</th><th scope="col" class="num">Spans</th><th scope="col">Services</th><th scope="col">Compare</th></tr></thead>
         <tbody>
           {traces.map((t) => (
             <tr key={t.id} aria-selected={first === t.id}>
@@ -64,7 +76,7 @@ function List({ traces }: { traces: TraceSummary[] }): JSX.Element {
                 {t.partial && <> <Badge tone="warn">partial</Badge></>}</th>
               <td><Time at={t.start} /></td>
               <td class="num">{duration(t.duration_ns)}</td>
-              <td class="bar" aria-hidden="true"><i class={t.errors ? "failed" : undefined} style={{ width: `${Math.max(100 * t.duration_ns / longest, 0.5)}%` }} /></td>
+              <td class="bar" aria-hidden="true"><i class={t.errors ? "failed" : undefined} style={{ width: `${share(t.duration_ns, shortest, longest)}%` }} /></td>
               <td>{t.errors > 0 ? <Badge tone="bad">{t.status ? `${t.status} · ` : ""}{t.errors} failed</Badge> : <Status code={t.status} />}</td>
               <td class="num">{count(t.spans)}</td>
               <td>{t.services.join(", ")}</td>

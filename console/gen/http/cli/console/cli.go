@@ -69,6 +69,7 @@ func ParseEndpoint(
 		consoleTracesMaxFlag     = consoleTracesFlags.String("max", "", "")
 		consoleTracesTraceFlag   = consoleTracesFlags.String("trace", "", "")
 		consoleTracesKindFlag    = consoleTracesFlags.String("kind", "", "")
+		consoleTracesOrderFlag   = consoleTracesFlags.String("order", "latest", "")
 		consoleTracesTokenFlag   = consoleTracesFlags.String("token", "", "")
 
 		consoleExportSpansFlags       = flag.NewFlagSet("export-spans", flag.ExitOnError)
@@ -334,7 +335,7 @@ func ParseEndpoint(
 				data, err = consolec.BuildMethodsPayload(*consoleMethodsSinceFlag, *consoleMethodsUntilFlag, *consoleMethodsServiceFlag, *consoleMethodsTokenFlag)
 			case "traces":
 				endpoint = c.Traces()
-				data, err = consolec.BuildTracesPayload(*consoleTracesSinceFlag, *consoleTracesUntilFlag, *consoleTracesServiceFlag, *consoleTracesQFlag, *consoleTracesAttrFlag, *consoleTracesLimitFlag, *consoleTracesMethodFlag, *consoleTracesStatusFlag, *consoleTracesMinFlag, *consoleTracesMaxFlag, *consoleTracesTraceFlag, *consoleTracesKindFlag, *consoleTracesTokenFlag)
+				data, err = consolec.BuildTracesPayload(*consoleTracesSinceFlag, *consoleTracesUntilFlag, *consoleTracesServiceFlag, *consoleTracesQFlag, *consoleTracesAttrFlag, *consoleTracesLimitFlag, *consoleTracesMethodFlag, *consoleTracesStatusFlag, *consoleTracesMinFlag, *consoleTracesMaxFlag, *consoleTracesTraceFlag, *consoleTracesKindFlag, *consoleTracesOrderFlag, *consoleTracesTokenFlag)
 			case "export-spans":
 				endpoint = c.ExportSpans()
 				data, err = consolec.BuildExportSpansPayload(*consoleExportSpansSinceFlag, *consoleExportSpansUntilFlag, *consoleExportSpansServiceFlag, *consoleExportSpansQFlag, *consoleExportSpansAttrFlag, *consoleExportSpansLimitFlag, *consoleExportSpansMethodFlag, *consoleExportSpansStatusFlag, *consoleExportSpansMinFlag, *consoleExportSpansMaxFlag, *consoleExportSpansTraceFlag, *consoleExportSpansKindFlag, *consoleExportSpansTokenFlag)
@@ -400,7 +401,7 @@ func consoleUsage() {
 	fmt.Fprintln(os.Stderr, "COMMAND:")
 	fmt.Fprintln(os.Stderr, `    overview: The services that are known, and what the console itself holds.`)
 	fmt.Fprintln(os.Stderr, `    methods: Every method of every contract, against what happened.`)
-	fmt.Fprintln(os.Stderr, `    traces: Traces with a span that the filters match, the latest first.`)
+	fmt.Fprintln(os.Stderr, `    traces: Traces with a span that the filters match.`)
 	fmt.Fprintln(os.Stderr, `    export-spans: The spans that the filters match, the latest first, one JSON object a line (NDJSON).`)
 	fmt.Fprintln(os.Stderr, `    trace: One trace: its spans, each before those below it and these in order of their start, and the logs inside it.`)
 	fmt.Fprintln(os.Stderr, `    logs: Records that the filters match, the latest first, and how many there were over time.`)
@@ -482,12 +483,13 @@ func consoleTracesUsage() {
 	fmt.Fprint(os.Stderr, " -max STRING")
 	fmt.Fprint(os.Stderr, " -trace STRING")
 	fmt.Fprint(os.Stderr, " -kind STRING")
+	fmt.Fprint(os.Stderr, " -order STRING")
 	fmt.Fprint(os.Stderr, " -token STRING")
 	fmt.Fprintln(os.Stderr)
 
 	// Description
 	fmt.Fprintln(os.Stderr)
-	fmt.Fprintln(os.Stderr, `Traces with a span that the filters match, the latest first.`)
+	fmt.Fprintln(os.Stderr, `Traces with a span that the filters match.`)
 
 	// Flags list
 	fmt.Fprintln(os.Stderr, `    -since STRING: `)
@@ -502,11 +504,12 @@ func consoleTracesUsage() {
 	fmt.Fprintln(os.Stderr, `    -max STRING: `)
 	fmt.Fprintln(os.Stderr, `    -trace STRING: `)
 	fmt.Fprintln(os.Stderr, `    -kind STRING: `)
+	fmt.Fprintln(os.Stderr, `    -order STRING: `)
 	fmt.Fprintln(os.Stderr, `    -token STRING: `)
 
 	fmt.Fprintln(os.Stderr)
 	fmt.Fprintln(os.Stderr, "Example:")
-	fmt.Fprintf(os.Stderr, "    %s %s\n", os.Args[0], "console traces --since \"15m\" --until \"15m\" --service \"elu\" --q \"vtv\" --attr '[\n      \"Iusto est repellendus omnis excepturi.\",\n      \"Harum quae ducimus architecto omnis.\",\n      \"Aperiam et.\"\n   ]' --limit 212 --method \"kv9\" --status \"ok\" --min \"8wi\" --max \"r9o\" --trace \"378527f0a4c23666ca08a031ef89ec47\" --kind \"producer\" --token \"Culpa ea molestias saepe doloribus.\"")
+	fmt.Fprintf(os.Stderr, "    %s %s\n", os.Args[0], "console traces --since \"15m\" --until \"15m\" --service \"elu\" --q \"vtv\" --attr '[\n      \"Iusto est repellendus omnis excepturi.\",\n      \"Harum quae ducimus architecto omnis.\",\n      \"Aperiam et.\"\n   ]' --limit 212 --method \"kv9\" --status \"ok\" --min \"8wi\" --max \"r9o\" --trace \"378527f0a4c23666ca08a031ef89ec47\" --kind \"producer\" --order \"slowest\" --token \"Culpa ea molestias saepe doloribus.\"")
 }
 
 func consoleExportSpansUsage() {

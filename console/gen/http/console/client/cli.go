@@ -110,7 +110,7 @@ func BuildMethodsPayload(consoleMethodsSince string, consoleMethodsUntil string,
 
 // BuildTracesPayload builds the payload for the console traces endpoint from
 // CLI flags.
-func BuildTracesPayload(consoleTracesSince string, consoleTracesUntil string, consoleTracesService string, consoleTracesQ string, consoleTracesAttr string, consoleTracesLimit string, consoleTracesMethod string, consoleTracesStatus string, consoleTracesMin string, consoleTracesMax string, consoleTracesTrace string, consoleTracesKind string, consoleTracesToken string) (*console.TracesPayload, error) {
+func BuildTracesPayload(consoleTracesSince string, consoleTracesUntil string, consoleTracesService string, consoleTracesQ string, consoleTracesAttr string, consoleTracesLimit string, consoleTracesMethod string, consoleTracesStatus string, consoleTracesMin string, consoleTracesMax string, consoleTracesTrace string, consoleTracesKind string, consoleTracesOrder string, consoleTracesToken string) (*console.TracesPayload, error) {
 	var err error
 	var since *string
 	{
@@ -265,6 +265,18 @@ func BuildTracesPayload(consoleTracesSince string, consoleTracesUntil string, co
 			}
 		}
 	}
+	var order string
+	{
+		if consoleTracesOrder != "" {
+			order = consoleTracesOrder
+			if !(order == "latest" || order == "slowest") {
+				err = goa.MergeErrors(err, goa.InvalidEnumValueError("order", order, []any{"latest", "slowest"}))
+			}
+			if err != nil {
+				return nil, err
+			}
+		}
+	}
 	var token *string
 	{
 		if consoleTracesToken != "" {
@@ -284,6 +296,7 @@ func BuildTracesPayload(consoleTracesSince string, consoleTracesUntil string, co
 	v.Max = max_
 	v.Trace = trace
 	v.Kind = kind
+	v.Order = order
 	v.Token = token
 
 	return v, nil

@@ -343,6 +343,7 @@ func EncodeTracesRequest(encoder func(*http.Request) goahttp.Encoder) func(*http
 		if p.Kind != nil {
 			values.Add("kind", *p.Kind)
 		}
+		values.Add("order", p.Order)
 		req.URL.RawQuery = values.Encode()
 		return nil
 	}

@@ -290,6 +290,7 @@ func DecodeTracesRequest(mux goahttp.Muxer, decoder func(*http.Request) goahttp.
 			max_    *string
 			trace   *string
 			kind    *string
+			order   string
 			token   *string
 			err     error
 		)
@@ -404,6 +405,15 @@ func DecodeTracesRequest(mux goahttp.Muxer, decoder func(*http.Request) goahttp.
 				err = goa.MergeErrors(err, goa.InvalidEnumValueError("kind", *kind, []any{"internal", "server", "client", "producer", "consumer"}))
 			}
 		}
+		orderRaw := qp.Get("order")
+		if orderRaw != "" {
+			order = orderRaw
+		} else {
+			order = "latest"
+		}
+		if !(order == "latest" || order == "slowest") {
+			err = goa.MergeErrors(err, goa.InvalidEnumValueError("order", order, []any{"latest", "slowest"}))
+		}
 		tokenRaw := r.Header.Get("Authorization")
 		if tokenRaw != "" {
 			token = &tokenRaw
@@ -411,7 +421,7 @@ func DecodeTracesRequest(mux goahttp.Muxer, decoder func(*http.Request) goahttp.
 		if err != nil {
 			return payload, err
 		}
-		payload = NewTracesPayload(since, until, service, q, attr, limit, method, status, min_, max_, trace, kind, token)
+		payload = NewTracesPayload(since, until, service, q, attr, limit, method, status, min_, max_, trace, kind, order, token)
 		if payload.Token != nil {
 			if strings.Contains(*payload.Token, " ") {
 				// Remove authorization scheme prefix (e.g. "Bearer")

@@ -2962,7 +2962,7 @@ func NewMethodsPayload(since *string, until *string, service *string, token *str
 }
 
 // NewTracesPayload builds a console service traces endpoint payload.
-func NewTracesPayload(since *string, until *string, service *string, q *string, attr []string, limit int, method *string, status *string, min_ *string, max_ *string, trace *string, kind *string, token *string) *console.TracesPayload {
+func NewTracesPayload(since *string, until *string, service *string, q *string, attr []string, limit int, method *string, status *string, min_ *string, max_ *string, trace *string, kind *string, order string, token *string) *console.TracesPayload {
 	v := &console.TracesPayload{}
 	v.Since = since
 	v.Until = until
@@ -2976,6 +2976,7 @@ func NewTracesPayload(since *string, until *string, service *string, q *string, 
 	v.Max = max_
 	v.Trace = trace
 	v.Kind = kind
+	v.Order = order
 	v.Token = token
 
 	return v
