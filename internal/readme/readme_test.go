@@ -81,7 +81,7 @@ func TestService(t *testing.T) {
 func call(t *testing.T, binary string) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), binary)
-	cmd.Env = []string{"HTTP_ADDR=127.0.0.1:0", "LOG_FORMAT=json"}
+	cmd.Env = []string{"HTTP_ADDR=127.0.0.1:0", "ADMIN_ADDR=127.0.0.1:0", "LOG_FORMAT=json"}
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
