@@ -55,6 +55,19 @@ var deployments = []struct {
 	{"swap of ..data", swap},
 }
 
+// inMemory returns a folder for files that are rewritten, on a file system that
+// does not wait for a disk, where there is one: a write that hangs for a second
+// between two halves is a slower writer than is promised to be understood.
+func inMemory(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/dev/shm", "aguada-")
+	if err != nil {
+		return t.TempDir()
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return dir
+}
+
 // swap replaces files as Kubernetes does: they are links into ..data, which is
 // a link to a folder, and it is that one which is turned.
 func swap(files ...file) error {

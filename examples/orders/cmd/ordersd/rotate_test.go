@@ -414,7 +414,7 @@ func (r *rotation) setUp() []string {
 
 func newRotation(t *testing.T) *rotation {
 	ca := newAuthority(t)
-	r := &rotation{load: newLoad(t, ca.roots()), dir: t.TempDir(), ca: ca, keySet: newKeyServer(t), long: os.Getenv("AGUADA_LONG") == "1"}
+	r := &rotation{load: newLoad(t, ca.roots()), dir: inMemory(t), ca: ca, keySet: newKeyServer(t), long: os.Getenv("AGUADA_LONG") == "1"}
 	w := newWorld(t)
 	set, err := publicSet(r.dir, w.key)
 	r.no(err)
