@@ -52,7 +52,7 @@ func (d *decoder) reset() {
 var errWeight = errors.New("the request holds too many small items: send fewer at once")
 
 // maxWeight bounds what a request takes while it is read, in bytes.
-const maxWeight = 32 << 20
+const maxWeight = 24 << 20
 
 // charge accounts for n items of a size.
 func (d *decoder) charge(n int, size uintptr) error {

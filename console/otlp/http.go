@@ -121,7 +121,10 @@ func (r *Receiver) read(req *http.Request, sig store.Signal) (rejected int64, re
 		return 0, "", err
 	}
 	if form == jsonType {
-		if b, err = fromJSON(sig, b); err != nil {
+		r.text.Lock()
+		b, err = fromJSON(sig, b)
+		r.text.Unlock()
+		if err != nil {
 			return 0, "", err
 		}
 	}

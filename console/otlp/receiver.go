@@ -40,8 +40,8 @@ const (
 	// size while it is read.
 	maxJSON = 2 << 20
 
-	readers  = 6                // requests that are read at a time
-	decoders = 2                // of these, that are decoded
+	readers  = 4                // requests that are read at a time
+	decoders = 1                // of these, that are decoded
 	patience = 5 * time.Second  // for room
 	slowest  = 15 * time.Second // how long the reading of a request may take
 )
@@ -66,6 +66,7 @@ type Receiver struct {
 
 	room     chan struct{} // a place for each request that is read
 	decoding chan *decoder // those that are free
+	text     sync.Mutex    // held while JSON is read, which takes many times its size
 
 	grpc     *grpc.Server
 	http     *http.Server

@@ -13,7 +13,7 @@ import (
 // driverText matches what networks, databases and their drivers say when they
 // fail, and no caller can do anything with.
 var driverText = regexp.MustCompile(`(?i)dial (tcp|udp|unix)|connection (refused|reset)|connect: |broken pipe|i/o timeout|no such host|no route to host|` +
-	`network is unreachable|unexpected EOF|bad connection|sqlstate|pgconn|pgx|\bpq: |\bsql: |\bredis: |failed to connect to|goroutine \d+ \[`)
+	`network is unreachable|unexpected EOF|bad connection|sqlstate|\bpgconn\b|\bpgx\b|\bpq: |\bsql: |\bredis: |failed to connect to|goroutine \d+ \[`)
 
 // tells returns what of an answer only operators shall know, "" for nothing.
 func tells(text string, l *lab.Lab, addresses ...string) string {
